@@ -1,0 +1,14 @@
+import type { BucketCalls, ObjectCalls, StampStatus, UploadCalls } from '../api/index.js';
+
+/**
+ * The partition layer as the front end sees it: the calls of the store, already parsed and authorised, each routed to
+ * the partition server that owns its keys. Mutations are durable and visible on return.
+ */
+export interface PartitionLayer {
+  readonly buckets: BucketCalls;
+  readonly objects: ObjectCalls;
+  readonly uploads: UploadCalls;
+  partitions(): Promise<StampStatus['partitions']>;
+  /** Finishes what is in flight, then stops serving. Nothing acknowledged depends on it. */
+  close(): Promise<void>;
+}
