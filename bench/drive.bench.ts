@@ -1,0 +1,169 @@
+import { execFileSync, spawn } from 'node:child_process';
+import { existsSync, mkdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { Bench, dropCaches, ROOT, runLoad, scratch, startStore } from './harness.js';
+
+/*
+ * The drive beside `rclone mount` of a local folder (Debian package rclone, with fuse3) and the plain file system on the
+ * same disk. Durability is sync: close and fsync on the drive return after fdatasync; rclone's and ext4's close do not.
+ * DRIVE_BYTES, DRIVE_FILES, DRIVE_ENTRIES and ROUNDS shrink it for a quick look.
+ */
+
+const BYTES = Number(process.env['DRIVE_BYTES'] ?? 2 ** 30);
+const FILES = Number(process.env['DRIVE_FILES'] ?? 10_000);
+const ENTRIES = Number(process.env['DRIVE_ENTRIES'] ?? 100_000);
+const ROUNDS = Number(process.env['ROUNDS'] ?? 3);
+const MIB = 2 ** 20;
+
+interface Mounted extends AsyncDisposable {
+  readonly directory: string;
+  /** Ends the mount, drops every cache, mounts again. */
+  remount(): Promise<void>;
+}
+
+type Timing = { readonly seconds: number; readonly lines?: number };
+
+const bench = new Bench(
+  'drive',
+  'The mounted drive beside rclone mount and ext4 on the same disk, one process doing plain file operations.'
+);
+
+for (let round = 0; round < ROUNDS; round++) {
+  for (const [name, open] of [
+    ['stampede', stampede],
+    ['rclone', rclone],
+    ['ext4', plain]
+  ] as const) {
+    using folder = scratch();
+    const opened = await open(folder.path);
+    if (!opened) continue;
+    await using mounted = opened;
+    console.log(`round ${round + 1}: ${name}`);
+    await measure(name, mounted);
+  }
+}
+
+for (const [figure, expectedMin] of [
+  ['write 1 file + fsync', 2],
+  ['cold read', 2],
+  ['create 4 KiB files', 3],
+  ['read 4 KiB files', undefined],
+  ['stat', undefined]
+] as const) {
+  bench.compare(`${figure}: stampede / rclone`, {
+    figure: `stampede ${figure}`,
+    to: `rclone ${figure}`,
+    meaning: 'rate over rate',
+    ...(expectedMin ? { expectedMin } : {})
+  });
+  bench.compare(`${figure}: stampede / ext4`, {
+    figure: `stampede ${figure}`,
+    to: `ext4 ${figure}`,
+    meaning: 'rate over rate'
+  });
+}
+for (const figure of ['ls -l', 'find']) {
+  bench.compare(`${figure}: rclone time / stampede time`, {
+    figure: `rclone ${figure}`,
+    to: `stampede ${figure}`,
+    meaning: 'time over time'
+  });
+}
+bench.finish();
+
+async function measure(name: string, mounted: Mounted): Promise<void> {
+  const directory = () => mounted.directory;
+  const write = await runLoad<Timing>('files', ['write', directory(), String(BYTES)]);
+  bench.record(`${name} write 1 file + fsync`, 'MiB/s', BYTES / MIB / write.seconds);
+  await mounted.remount();
+  const read = await runLoad<Timing>('files', ['read', directory(), String(BYTES)]);
+  bench.record(`${name} cold read`, 'MiB/s', BYTES / MIB / read.seconds);
+  const create = await runLoad<Timing>('files', ['create', directory(), String(FILES)]);
+  bench.record(`${name} create 4 KiB files`, 'files/s', FILES / create.seconds);
+  await mounted.remount();
+  const readSmall = await runLoad<Timing>('files', ['read-small', directory(), String(FILES)]);
+  bench.record(`${name} read 4 KiB files`, 'files/s', FILES / readSmall.seconds);
+  const stat = await runLoad<Timing>('files', ['stat', directory(), String(FILES)]);
+  bench.record(`${name} stat`, 'calls/s', FILES / stat.seconds);
+  const flat = join(directory(), 'flat');
+  mkdirSync(flat);
+  await runLoad<Timing>('files', ['create-flat', flat, String(ENTRIES)]);
+  await mounted.remount();
+  const list = await runLoad<Timing>('files', ['ls-l', flat]);
+  if (list.lines !== ENTRIES) throw new Error(`ls -l printed ${list.lines} of ${ENTRIES} entries`);
+  bench.record(`${name} ls -l`, 's', list.seconds);
+  await mounted.remount();
+  const find = await runLoad<Timing>('files', ['find', flat]);
+  bench.record(`${name} find`, 's', find.seconds);
+}
+
+async function stampede(folder: string): Promise<Mounted> {
+  const data = join(folder, 'data');
+  const directory = join(folder, 'drive');
+  let store = await startStore({ data, mount: directory });
+  return {
+    directory,
+    async remount() {
+      await store[Symbol.asyncDispose]();
+      dropCaches();
+      store = await startStore({ data, mount: directory });
+    },
+    [Symbol.asyncDispose]: () => store[Symbol.asyncDispose]()
+  };
+}
+
+async function rclone(folder: string): Promise<Mounted | undefined> {
+  if (
+    !succeeds('rclone', ['version']) ||
+    !(succeeds('fusermount3', ['-V']) || succeeds('fusermount', ['-V']))
+  ) {
+    bench.note('rclone or fuse3 is not installed: no figures for rclone (apt-get install rclone fuse3)');
+    return undefined;
+  }
+  const source = join(folder, 'source');
+  const directory = join(folder, 'drive');
+  mkdirSync(source);
+  mkdirSync(directory);
+  const start = async () => {
+    const child = spawn('rclone', ['mount', source, directory, '--config', '/dev/null'], { stdio: 'ignore' });
+    for (let tries = 0; !isMounted(directory); tries++) {
+      if (tries > 100) throw new Error('rclone did not mount');
+      await new Promise((resolve) => setTimeout(resolve, 100));
+    }
+    return child;
+  };
+  const stop = async (child: ReturnType<typeof spawn>) => {
+    const ended = new Promise((resolve) => child.once('exit', resolve));
+    child.kill('SIGTERM');
+    await ended;
+  };
+  let child = await start();
+  return {
+    directory,
+    async remount() {
+      await stop(child);
+      dropCaches();
+      child = await start();
+    },
+    [Symbol.asyncDispose]: () => stop(child)
+  };
+}
+
+async function plain(folder: string): Promise<Mounted> {
+  const directory = join(folder, 'plain');
+  mkdirSync(directory);
+  return { directory, remount: async () => void dropCaches(), [Symbol.asyncDispose]: async () => {} };
+}
+
+function isMounted(directory: string): boolean {
+  return existsSync('/proc/mounts') && readFileSync('/proc/mounts', 'utf8').includes(` ${directory} `);
+}
+
+function succeeds(command: string, args: readonly string[]): boolean {
+  try {
+    execFileSync(command, args, { cwd: ROOT, stdio: 'ignore' });
+    return true;
+  } catch {
+    return false;
+  }
+}
