@@ -1,16 +1,15 @@
-import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
-import { cpus, release, tmpdir, totalmem } from 'node:os';
-import { dirname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { execFileSync, spawn } from 'node:child_process';
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { cpus, release, totalmem } from 'node:os';
+import { join } from 'node:path';
+import { ROOT } from '../test/support/store-process.js';
+
+export { credentialsOf, ROOT, scratch, startStore } from '../test/support/store-process.js';
 
 /*
  * What every benchmark shares: rounds, medians, ratios beside a peer or a limit of the same run, and one JSON file a
  * benchmark from which docs/BENCHMARKS.md is generated.
  */
-
-export const ROOT = dirname(dirname(fileURLToPath(import.meta.url)));
 
 export interface Figure {
   readonly name: string;
@@ -138,23 +137,6 @@ export async function seconds(work: () => unknown): Promise<number> {
   return Number(process.hrtime.bigint() - start) / 1e9;
 }
 
-/** A scratch folder on the disk under test (BENCH_DIR, else the system's temporary folder), removed by dispose. */
-export function scratch(): { path: string } & Disposable {
-  const path = mkdtempSync(join(process.env['BENCH_DIR'] ?? tmpdir(), 'stampede-bench-'));
-  return { path, [Symbol.dispose]: () => rmSync(path, { recursive: true, force: true }) };
-}
-
-export async function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer();
-    server.once('error', reject);
-    server.listen(0, '127.0.0.1', () => {
-      const address = server.address();
-      server.close(() => resolve(typeof address === 'object' && address ? address.port : 0));
-    });
-  });
-}
-
 /** Empties the kernel's page cache where we may, so that a read is cold; says whether it could. */
 export function dropCaches(): boolean {
   try {
@@ -164,65 +146,6 @@ export function dropCaches(): boolean {
   } catch {
     return false;
   }
-}
-
-export interface StoreProcess extends AsyncDisposable {
-  readonly endpoint: string;
-  readonly process: ChildProcess;
-  /** Resident bytes now, and the most they ever were. */
-  residentBytes(): { now: number; peak: number };
-}
-
-/** Starts `stampede up` as its own process, as a user would, and waits until it is ready. */
-export async function startStore(options: {
-  data: string;
-  mount?: string;
-  durability?: 'sync' | 'os';
-  nodes?: number;
-}): Promise<StoreProcess> {
-  const port = await freePort();
-  const args = [
-    join(ROOT, 'dist/src/main.js'),
-    'up',
-    '--data',
-    options.data,
-    '--port',
-    String(port),
-    '--json'
-  ];
-  if (options.mount) args.push('--mount', options.mount);
-  if (options.durability) args.push('--durability', options.durability);
-  if (options.nodes) args.push('--nodes', String(options.nodes));
-  const child = spawn(process.execPath, args, {
-    stdio: ['ignore', 'pipe', 'inherit'],
-    env: { ...process.env, STAMPEDE_LOG: 'error' }
-  });
-  await new Promise<void>((resolve, reject) => {
-    child.stdout!.once('data', () => resolve());
-    child.once('exit', (code) => reject(new Error(`stampede up ended with ${code}`)));
-  });
-  return {
-    endpoint: `http://127.0.0.1:${port}`,
-    process: child,
-    residentBytes: () => residentBytesOf(child.pid!),
-    async [Symbol.asyncDispose]() {
-      if (child.exitCode !== null) return;
-      const ended = new Promise((resolve) => child.once('exit', resolve));
-      child.kill('SIGTERM');
-      await ended;
-    }
-  };
-}
-
-export function residentBytesOf(pid: number): { now: number; peak: number } {
-  const status = readFileSync(`/proc/${pid}/status`, 'utf8');
-  const kib = (name: string) => Number(new RegExp(`${name}:\\s+(\\d+) kB`).exec(status)?.[1] ?? 0);
-  return { now: kib('VmRSS') * 1024, peak: kib('VmHWM') * 1024 };
-}
-
-/** Credentials that `up` wrote. */
-export function credentialsOf(data: string): { accessKey: string; secretKey: string; endpoint: string } {
-  return JSON.parse(readFileSync(join(data, 'credentials.json'), 'utf8'));
 }
 
 /** Runs bench/loads/<name>.mjs in a process of its own (the store's process must never touch its own mount) and returns what it prints. */

@@ -1,0 +1,2 @@
+export function sizeOf(file: number, version: number): number;
+export function contentOf(file: number, version: number): Buffer;
