@@ -23,3 +23,4 @@ for (const name of wanted.length > 0 ? wanted : all) {
   });
   if (status !== 0) process.exit(status ?? 1);
 }
+spawnSync(process.execPath, [join(ROOT, 'scripts/bench-report.mjs')], { cwd: ROOT, stdio: 'inherit' });
