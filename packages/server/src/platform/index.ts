@@ -1,6 +1,7 @@
+export { type ClassicLevelOptions, openClassicLevelStore } from './classic-level-store.js';
 export type { Clock } from './clock.js';
 export type { Disk, DiskFile, DiskSpace } from './disk.js';
-export { memoryOrderedStore, openClassicLevelStore } from './level-store.js';
+export { memoryOrderedStore } from './memory-level-store.js';
 export type {
   OpenOrderedStore,
   OrderedStore,

@@ -1,181 +1,117 @@
-import { constants } from 'node:fs';
-import * as fs from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { type FileHandle, mkdir, open, readdir, rename, rm, statfs } from 'node:fs/promises';
+import { dirname } from 'node:path';
 import { StoreError } from '../api/index.js';
-import type { Disk, DiskFile, DiskSpace } from './disk.js';
+import type { Disk, DiskSpace } from './disk.js';
+import { diskError, systemCodeOf } from './disk-error.js';
+import { SystemFile } from './system-file.js';
 
-/** The machine's own disk. */
+const SMALL_FILE_BYTES_MAX = 16 * 1024 * 1024;
+
+/** The disks of this machine, through the operating system. */
 export function systemDisk(): Disk {
-  return new SystemDisk();
+  let temporaryCount = 0;
+  return {
+    createFile: (path) => attempt('create', path, async () => new SystemFile(path, await open(path, 'wx+'))),
+    findFile: (path) =>
+      attempt('open', path, async () => {
+        const handle = await findHandle(path, 'r+');
+        return handle && new SystemFile(path, handle);
+      }),
+    list: (directory) => attempt('list', directory, () => listNames(directory)),
+    createDirectory: (path) => attempt('create directory', path, () => createDirectory(path)),
+    rename: (from, to) => attempt('rename', from, () => rename(from, to)),
+    remove: (path) => attempt('remove', path, () => rm(path, { force: true })),
+    removeDirectory: (path) => attempt('remove', path, () => rm(path, { force: true, recursive: true })),
+    syncDirectory: (path) => attempt('sync directory', path, () => syncDirectory(path)),
+    findBytes: (path) => attempt('read', path, () => findBytes(path)),
+    writeBytes: (path, bytes, modeBits = 0o644) => {
+      // A name of its own, so that two concurrent replacements do not write into one file.
+      const temporaryPath = `${path}.${temporaryCount++}.tmp`;
+      return attempt('write', path, () => replaceBytes({ path, temporaryPath, bytes, modeBits }));
+    },
+    space: (path) => attempt('measure the space of', path, () => spaceOf(path))
+  };
 }
 
-class SystemDisk implements Disk {
-  async createFile(path: string): Promise<DiskFile> {
-    return guarded(`create ${path}`, async () => new SystemFile(path, await fs.open(path, 'wx+')));
-  }
-
-  async findFile(path: string): Promise<DiskFile | undefined> {
-    return guarded(`open ${path}`, async () => {
-      const handle = await unlessAbsent(fs.open(path, 'r+'));
-      return handle && new SystemFile(path, handle);
-    });
-  }
-
-  async list(directory: string): Promise<readonly string[]> {
-    return guarded(`list ${directory}`, async () =>
-      ((await unlessAbsent(fs.readdir(directory))) ?? []).sort()
-    );
-  }
-
-  async createDirectory(path: string): Promise<void> {
-    await guarded(`create folder ${path}`, async () => {
-      const first = await fs.mkdir(path, { recursive: true });
-      if (first === undefined) return;
-      for (let created = path; ; created = dirname(created)) {
-        await this.syncDirectory(dirname(created));
-        if (created === first || created === dirname(created)) break;
-      }
-    });
-  }
-
-  async rename(from: string, to: string): Promise<void> {
-    await guarded(`rename ${from}`, () => fs.rename(from, to));
-  }
-
-  async remove(path: string): Promise<void> {
-    await guarded(`remove ${path}`, () => fs.rm(path, { force: true }));
-  }
-
-  async removeDirectory(path: string): Promise<void> {
-    await guarded(`remove ${path}`, () => fs.rm(path, { recursive: true, force: true }));
-  }
-
-  async syncDirectory(path: string): Promise<void> {
-    await guarded(`sync folder ${path}`, async () => {
-      const handle = await fs.open(path, constants.O_RDONLY | constants.O_DIRECTORY);
-      try {
-        await handle.sync();
-      } finally {
-        await handle.close();
-      }
-    });
-  }
-
-  async findBytes(path: string): Promise<Uint8Array | undefined> {
-    return guarded(`read ${path}`, () => unlessAbsent(fs.readFile(path)));
-  }
-
-  async writeBytes(path: string, bytes: Uint8Array, modeBits = 0o644): Promise<void> {
-    await guarded(`write ${path}`, async () => {
-      const temporary = join(dirname(path), `.${process.pid}.${Math.random().toString(36).slice(2)}.new`);
-      try {
-        const handle = await fs.open(temporary, 'wx', modeBits);
-        try {
-          await handle.writeFile(bytes);
-          await handle.sync();
-        } finally {
-          await handle.close();
-        }
-        await fs.rename(temporary, path);
-      } catch (error) {
-        await fs.rm(temporary, { force: true });
-        throw error;
-      }
-      await this.syncDirectory(dirname(path));
-    });
-  }
-
-  async space(path: string): Promise<DiskSpace> {
-    return guarded(`statfs ${path}`, async () => {
-      const { bsize, blocks, bavail } = await fs.statfs(path);
-      return { totalBytes: bsize * blocks, freeBytes: bsize * bavail };
-    });
-  }
-}
-
-class SystemFile implements DiskFile {
-  constructor(
-    readonly path: string,
-    readonly handle: fs.FileHandle
-  ) {}
-
-  async read(into: Uint8Array, offset: number): Promise<number> {
-    return guarded(`read ${this.path}`, async () => {
-      let done = 0;
-      while (done < into.byteLength) {
-        const { bytesRead } = await this.handle.read(into, done, into.byteLength - done, offset + done);
-        if (bytesRead === 0) break;
-        done += bytesRead;
-      }
-      return done;
-    });
-  }
-
-  async write(parts: readonly Uint8Array[], offset: number): Promise<void> {
-    await guarded(`write ${this.path}`, async () => {
-      // writev takes at most 1,024 buffers.
-      let at = offset;
-      for (let first = 0; first < parts.length; first += 1024)
-        at = await this.#writeAll(parts.slice(first, first + 1024), at);
-    });
-  }
-
-  async #writeAll(parts: readonly Uint8Array[], offset: number): Promise<number> {
-    let rest = parts;
-    let at = offset;
-    while (rest.length > 0) {
-      const { bytesWritten } = await this.handle.writev(rest, at);
-      at += bytesWritten;
-      rest = without(rest, bytesWritten);
-    }
-    return at;
-  }
-
-  async sync(): Promise<void> {
-    await guarded(`sync ${this.path}`, () => this.handle.datasync());
-  }
-  async truncate(lengthBytes: number): Promise<void> {
-    await guarded(`truncate ${this.path}`, () => this.handle.truncate(lengthBytes));
-  }
-  async size(): Promise<number> {
-    return guarded(`stat ${this.path}`, async () => (await this.handle.stat()).size);
-  }
-  async close(): Promise<void> {
-    await guarded(`close ${this.path}`, () => this.handle.close());
-  }
-}
-
-function without(parts: readonly Uint8Array[], count: number): readonly Uint8Array[] {
-  let rest = count;
-  for (let index = 0; index < parts.length; index++) {
-    const part = parts[index]!;
-    if (rest < part.byteLength) return [part.subarray(rest), ...parts.slice(index + 1)];
-    rest -= part.byteLength;
-  }
-  return [];
-}
-
-async function unlessAbsent<T>(work: Promise<T>): Promise<T | undefined> {
+async function attempt<Result>(action: string, path: string, run: () => Promise<Result>): Promise<Result> {
   try {
-    return await work;
+    return await run();
+  } catch (cause) {
+    throw diskError(action, path, cause);
+  }
+}
+
+async function findHandle(path: string, flags: string): Promise<FileHandle | undefined> {
+  try {
+    return await open(path, flags);
   } catch (error) {
-    if (codeOf(error) === 'ENOENT') return undefined;
+    if (systemCodeOf(error) === 'ENOENT') return undefined;
     throw error;
   }
 }
 
-async function guarded<T>(what: string, work: () => Promise<T>): Promise<T> {
+async function listNames(directory: string): Promise<readonly string[]> {
   try {
-    return await work();
+    return (await readdir(directory)).sort();
   } catch (error) {
-    if (error instanceof StoreError) throw error;
-    const code = codeOf(error);
-    if (code === 'ENOSPC' || code === 'EDQUOT')
-      throw new StoreError('NoSpace', `${what}: the disk is full; free some space`, { cause: error });
-    throw new StoreError('DiskFailed', `${what} failed with ${code ?? error}`, { cause: error });
+    if (systemCodeOf(error) === 'ENOENT') return [];
+    throw error;
   }
 }
 
-function codeOf(error: unknown): string | undefined {
-  return (error as NodeJS.ErrnoException | undefined)?.code;
+/** Syncs from the new directory's parent up to the parent of the topmost directory that was missing. */
+async function createDirectory(path: string): Promise<void> {
+  const topmost = (await mkdir(path, { recursive: true })) ?? path;
+  let parent = dirname(path);
+  await syncDirectory(parent);
+  while (parent.length > dirname(topmost).length) {
+    parent = dirname(parent);
+    await syncDirectory(parent);
+  }
+}
+
+async function syncDirectory(path: string): Promise<void> {
+  await using handle = await open(path, 'r');
+  await handle.sync();
+}
+
+async function findBytes(path: string): Promise<Uint8Array | undefined> {
+  const handle = await findHandle(path, 'r');
+  if (!handle) return undefined;
+  await using file = handle;
+  const { size } = await file.stat();
+  if (size > SMALL_FILE_BYTES_MAX) {
+    throw new StoreError('DiskFailed', `${path} has ${size} bytes and is no small file. Check the folder.`);
+  }
+  return await file.readFile();
+}
+
+interface Replacement {
+  readonly path: string;
+  readonly temporaryPath: string;
+  readonly bytes: Uint8Array;
+  readonly modeBits: number;
+}
+
+async function replaceBytes({ path, temporaryPath, bytes, modeBits }: Replacement): Promise<void> {
+  try {
+    {
+      await using handle = await open(temporaryPath, 'w', modeBits);
+      // The mode above does not change a file that an earlier crash left, and the umask may have narrowed it.
+      await handle.chmod(modeBits);
+      await handle.writeFile(bytes);
+      await handle.datasync();
+    }
+    await rename(temporaryPath, path);
+  } catch (error) {
+    // Best effort: the error that matters is the one above, and the next replacement overwrites the file.
+    await rm(temporaryPath, { force: true }).catch(() => undefined);
+    throw error;
+  }
+  await syncDirectory(dirname(path));
+}
+
+async function spaceOf(path: string): Promise<DiskSpace> {
+  const { bsize, blocks, bavail } = await statfs(path);
+  return { totalBytes: bsize * blocks, freeBytes: bsize * bavail };
 }

@@ -1,7 +1,11 @@
 import { randomBytes, randomUUID } from 'node:crypto';
 import type { Random } from './random.js';
 
-/** The machine's own randomness. */
+/** Randomness of the operating system; `bytes` and `uuid` are fit for secrets, `fraction` is not. */
 export function systemRandom(): Random {
-  return { bytes: (length) => randomBytes(length), fraction: () => Math.random(), uuid: () => randomUUID() };
+  return {
+    bytes: (length) => randomBytes(length),
+    fraction: () => Math.random(),
+    uuid: () => randomUUID()
+  };
 }
