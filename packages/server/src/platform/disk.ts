@@ -1,3 +1,6 @@
+/** What `findBytes` reads at once. */
+export const SMALL_FILE_BYTES_MAX = 16 * 1024 * 1024;
+
 /**
  * A disk as the store sees it. Nothing written is durable before `sync` (bytes) or `syncDirectory` (names) has
  * resolved. Paths are absolute. Every failure is a `StoreError`: `NoSpace` for a full disk or an exceeded quota,
@@ -22,7 +25,10 @@ export interface Disk {
   syncDirectory(path: string): Promise<void>;
   /** Reads a whole small file (≤ 16 MiB), or `undefined` when there is none. */
   findBytes(path: string): Promise<Uint8Array | undefined>;
-  /** Replaces a whole small file atomically and durably; `modeBits` defaults to 0o644. */
+  /**
+   * Replaces a whole small file atomically and durably; `modeBits` defaults to 0o644. A crash may leave a file
+   * `<path>.<count>.tmp` beside it.
+   */
   writeBytes(path: string, bytes: Uint8Array, modeBits?: number): Promise<void>;
   /** The space of the file system that holds `path`. */
   space(path: string): Promise<DiskSpace>;

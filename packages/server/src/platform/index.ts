@@ -1,6 +1,13 @@
 export { type ClassicLevelOptions, openClassicLevelStore } from './classic-level-store.js';
 export type { Clock } from './clock.js';
 export type { Disk, DiskFile, DiskSpace } from './disk.js';
+export { SMALL_FILE_BYTES_MAX } from './disk.js';
+// Stand-ins for tests and simulation; they touch nothing outside.
+export { type DiskOperation, type DiskRule, DiskRules } from './disk-rules.js';
+export { FaultyDisk, type FaultyDiskOptions } from './faulty-disk.js';
+export { flipByte } from './flip-byte.js';
+export { type ManualClock, type ManualClockOptions, manualClock } from './manual-clock.js';
+export { type CrashOptions, MemoryDisk, type MemoryDiskOptions } from './memory-disk.js';
 export { memoryOrderedStore } from './memory-level-store.js';
 export type {
   OpenOrderedStore,
@@ -10,6 +17,7 @@ export type {
   StoreOperation
 } from './ordered-store.js';
 export type { Random } from './random.js';
+export { seededRandom } from './seeded-random.js';
 export { systemClock } from './system-clock.js';
 export { systemDisk } from './system-disk.js';
 export { systemRandom } from './system-random.js';

@@ -1,11 +1,9 @@
 import { type FileHandle, mkdir, open, readdir, rename, rm, statfs } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { StoreError } from '../api/index.js';
-import type { Disk, DiskSpace } from './disk.js';
+import { type Disk, type DiskSpace, SMALL_FILE_BYTES_MAX } from './disk.js';
 import { diskError, systemCodeOf } from './disk-error.js';
 import { SystemFile } from './system-file.js';
-
-const SMALL_FILE_BYTES_MAX = 16 * 1024 * 1024;
 
 /** The disks of this machine, through the operating system. */
 export function systemDisk(): Disk {
