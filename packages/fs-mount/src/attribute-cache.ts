@@ -1,0 +1,102 @@
+import type { StatResult } from '@stampede/client';
+import { BoundedMap } from './bounded-map.js';
+import type { Clock } from './clock.js';
+
+interface Entry {
+  readonly stat: StatResult;
+  readonly readAtMs: number;
+}
+
+/** Says whether an answer that was asked for earlier may still be remembered. */
+export interface Ticket {
+  readonly startedAtMs: number;
+  /** Keys that changed while the answer was on its way; `all` when anything may have. */
+  readonly changed: Set<string>;
+  all: boolean;
+}
+
+export interface AttributeCacheOptions {
+  readonly entryCountMax: number;
+  /** How long an answer holds while no watch reports changes. */
+  readonly ttlMs: number;
+  readonly clock: Clock;
+}
+
+/**
+ * What paths are, existing or not, by key without trailing slash. While a watch is live an entry holds until the watch
+ * reports a change; otherwise for the TTL. An answer that was overtaken by a change is used once and not remembered.
+ */
+export class AttributeCache {
+  readonly #entries: BoundedMap<string, Entry>;
+  readonly #tickets = new Set<Ticket>();
+  readonly #options: AttributeCacheOptions;
+  #liveSinceMs: number | undefined;
+
+  constructor(options: AttributeCacheOptions) {
+    this.#options = options;
+    this.#entries = new BoundedMap({ limit: options.entryCountMax });
+  }
+
+  find(key: string): StatResult | undefined {
+    const entry = this.#entries.get(key);
+    if (!entry) return undefined;
+    if (this.#liveSinceMs !== undefined && entry.readAtMs >= this.#liveSinceMs) return entry.stat;
+    if (this.#options.clock.monotonicMs() - entry.readAtMs < this.#options.ttlMs) return entry.stat;
+    this.#entries.delete(key);
+    return undefined;
+  }
+
+  /** Begins a question to the store; its answer is remembered with `fill`, after which `end` must follow. */
+  begin(): Ticket {
+    const ticket = { startedAtMs: this.#options.clock.monotonicMs(), changed: new Set<string>(), all: false };
+    this.#tickets.add(ticket);
+    return ticket;
+  }
+
+  fill(ticket: Ticket, key: string, stat: StatResult): void {
+    if (ticket.all || ticket.changed.has(key)) return;
+    this.#entries.set(key, { stat, readAtMs: ticket.startedAtMs });
+  }
+
+  end(ticket: Ticket): void {
+    this.#tickets.delete(ticket);
+  }
+
+  /** Remembers the result of an own change, which no answer still under way may replace. */
+  set(key: string, stat: StatResult): void {
+    this.#spoil(key);
+    this.#entries.set(key, { stat, readAtMs: this.#options.clock.monotonicMs() });
+  }
+
+  forget(key: string): void {
+    this.#spoil(key);
+    this.#entries.delete(key);
+  }
+
+  forgetPrefix(prefix: string): void {
+    for (const ticket of this.#tickets) ticket.all = true;
+    for (const key of [...this.#entries.keys()]) if (key.startsWith(prefix)) this.#entries.delete(key);
+  }
+
+  clear(): void {
+    for (const ticket of this.#tickets) ticket.all = true;
+    this.#entries.clear();
+  }
+
+  /** What is read from now on holds until a change is reported. */
+  watchIsLive(): void {
+    this.#liveSinceMs ??= this.#options.clock.monotonicMs();
+  }
+
+  watchIsLost(): void {
+    this.#liveSinceMs = undefined;
+  }
+
+  get isLive(): boolean {
+    return this.#liveSinceMs !== undefined;
+  }
+
+  #spoil(key: string): void {
+    for (const ticket of this.#tickets) ticket.changed.add(key);
+  }
+}

@@ -1,0 +1,175 @@
+import type { ObjectHead, StoreCalls } from '@stampede/client';
+import { BoundedMap } from './bounded-map.js';
+
+/** Bytes [offset, offset + length) of one version, asked for or there. */
+interface Segment {
+  readonly version: string;
+  readonly offset: number;
+  readonly length: number;
+  bytes: Uint8Array | undefined;
+  arrival: Promise<void> | undefined;
+}
+
+export interface BlockCacheOptions {
+  readonly store: StoreCalls;
+  readonly bucket: string;
+  /** Most bytes kept; what is being read comes on top, bounded by the requests of the kernel. */
+  readonly limitBytes: number;
+}
+
+export interface ReadRequest {
+  readonly head: ObjectHead;
+  readonly start: number;
+  readonly end: number;
+}
+
+/** What one ranged read carries at most. */
+export const SEGMENT_BYTES_MAX = 4 * 1024 * 1024;
+
+/**
+ * Bytes of committed versions that were read, by etag and therefore never stale; what was used longest ago goes first.
+ * Reads of the same bytes at the same time share one call.
+ */
+export class BlockCache {
+  readonly #options: BlockCacheOptions;
+  readonly #kept: BoundedMap<Segment, Segment>;
+  /** Sorted by offset and disjoint. */
+  readonly #versions = new Map<string, Segment[]>();
+  #arrivingBytes = 0;
+
+  constructor(options: BlockCacheOptions) {
+    this.#options = options;
+    this.#kept = new BoundedMap({
+      limit: options.limitBytes,
+      bytesOf: (segment) => segment.length,
+      onRemoved: (segment) => this.#forget(segment)
+    });
+  }
+
+  get bytes(): number {
+    return this.#kept.bytes + this.#arrivingBytes;
+  }
+
+  /** Whether there is room to read `bytes` that nobody waits for yet. */
+  hasRoomFor(bytes: number): boolean {
+    return this.#arrivingBytes + bytes <= this.#options.limitBytes / 2;
+  }
+
+  /** Copies [start, end) of the version into `into`. Fails with `PreconditionFailed` when it is no longer current. */
+  async read(request: ReadRequest, into: Uint8Array): Promise<void> {
+    for (;;) {
+      const missing = this.#copy(request, into);
+      if (missing.length === 0) return;
+      await Promise.all(missing.map((segment) => segment.arrival));
+    }
+  }
+
+  /** Asks for what of [start, end) is not there yet, without waiting. Failures show when somebody reads it. */
+  prefetch(request: ReadRequest): void {
+    for (const segment of this.#segmentsOf(request)) segment.arrival?.catch(() => undefined);
+  }
+
+  /** Returns the segments that have still to arrive; when there are none, everything was copied. */
+  #copy({ head, start, end }: ReadRequest, into: Uint8Array): readonly Segment[] {
+    const segments = this.#segmentsOf({ head, start, end });
+    const missing = segments.filter((segment) => segment.bytes === undefined);
+    if (missing.length > 0) return missing;
+    for (const segment of segments) {
+      const from = Math.max(start, segment.offset);
+      const to = Math.min(end, segment.offset + segment.length);
+      into.set(segment.bytes!.subarray(from - segment.offset, to - segment.offset), from - start);
+      this.#kept.get(segment);
+    }
+    return missing;
+  }
+
+  /** The segments that make up the range; gaps are asked for. */
+  #segmentsOf({ head, start, end }: ReadRequest): Segment[] {
+    const version = `${head.key}\0${head.etag}\0${head.size}`;
+    const known = this.#versions.get(version) ?? [];
+    if (known.length === 0 && start < end) this.#versions.set(version, known);
+    const found: Segment[] = [];
+    let position = start;
+    let index = firstEndingAfter(known, start);
+    while (position < end) {
+      const next = known[index];
+      if (next && next.offset <= position) {
+        found.push(next);
+        position = next.offset + next.length;
+      } else {
+        const stop = Math.min(end, next?.offset ?? end, position + SEGMENT_BYTES_MAX);
+        const segment = this.#ask(head, version, position, stop);
+        known.splice(index, 0, segment);
+        found.push(segment);
+        position = stop;
+      }
+      index++;
+    }
+    return found;
+  }
+
+  #ask(head: ObjectHead, version: string, start: number, end: number): Segment {
+    const segment: Segment = {
+      version,
+      offset: start,
+      length: end - start,
+      bytes: undefined,
+      arrival: undefined
+    };
+    this.#arrivingBytes += segment.length;
+    segment.arrival = this.#fetch(head, segment);
+    return segment;
+  }
+
+  async #fetch(head: ObjectHead, segment: Segment): Promise<void> {
+    const { store, bucket } = this.#options;
+    const { offset, length } = segment;
+    try {
+      const { body } = await store.objects.read({
+        bucket,
+        key: head.key,
+        offset,
+        length,
+        ifMatch: head.etag
+      });
+      // A body that shares a larger buffer would keep all of it alive.
+      const isOwn = body.byteLength === body.buffer.byteLength;
+      segment.bytes = padded(isOwn ? body : body.slice(), length);
+      this.#kept.set(segment, segment);
+    } catch (error) {
+      this.#forget(segment);
+      throw error;
+    } finally {
+      segment.arrival = undefined;
+      this.#arrivingBytes -= length;
+    }
+  }
+
+  #forget(segment: Segment): void {
+    const known = this.#versions.get(segment.version);
+    const index = known?.indexOf(segment) ?? -1;
+    if (!known || index < 0) return;
+    known.splice(index, 1);
+    if (known.length === 0) this.#versions.delete(segment.version);
+  }
+}
+
+/** A version that is shorter than its head said would otherwise be asked for again and again. */
+function padded(body: Uint8Array, length: number): Uint8Array {
+  if (body.byteLength === length) return body;
+  const whole = new Uint8Array(length);
+  whole.set(body.subarray(0, length));
+  return whole;
+}
+
+function firstEndingAfter(segments: readonly Segment[], position: number): number {
+  let low = 0;
+  let high = segments.length;
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    const segment = segments[middle]!;
+    if (segment.offset + segment.length <= position) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}

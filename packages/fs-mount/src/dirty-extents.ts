@@ -1,0 +1,178 @@
+import assert from 'node:assert';
+import { BLOCK_BYTES, type WriteMemory } from './write-memory.js';
+
+/** Contiguous dirty bytes [offset, offset + length) of a file; the bytes are the first `length` of `buffer`. */
+export interface DirtyExtent {
+  readonly offset: number;
+  length: number;
+  buffer: Uint8Array;
+  /** While it is being uploaded its bytes must not change; resolves, never rejects, when that is over. */
+  flight: Promise<void> | undefined;
+}
+
+/** A part of a range: of an extent, or of the gap between extents. */
+export interface Piece {
+  readonly start: number;
+  readonly end: number;
+  readonly extent: DirtyExtent | undefined;
+}
+
+/** Dirty bytes of one file, sorted and disjoint, in buffers of the write memory. */
+export class DirtyExtents {
+  readonly #memory: WriteMemory;
+  readonly #extents: DirtyExtent[] = [];
+  #bytes = 0;
+
+  constructor(memory: WriteMemory) {
+    this.#memory = memory;
+  }
+
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  get count(): number {
+    return this.#extents.length;
+  }
+
+  get end(): number {
+    const last = this.#extents.at(-1);
+    return last ? last.offset + last.length : 0;
+  }
+
+  all(): readonly DirtyExtent[] {
+    return this.#extents;
+  }
+
+  /** When part of [start, end) is being uploaded: the end of that. */
+  findFlight(start: number, end: number): Promise<void> | undefined {
+    for (let index = this.#indexAt(start); index < this.#extents.length; index++) {
+      const extent = this.#extents[index]!;
+      if (extent.offset >= end) return undefined;
+      if (extent.flight) return extent.flight;
+    }
+    return undefined;
+  }
+
+  /** Copies `bytes` to `offset`. No part of the range may be in flight. */
+  write(offset: number, bytes: Uint8Array): void {
+    const end = offset + bytes.byteLength;
+    let position = offset;
+    let index = this.#indexAt(position);
+    while (position < end) {
+      const next = this.#extents[index];
+      if (next && next.offset <= position) {
+        assert(!next.flight, 'bytes that are being uploaded do not change');
+        const stop = Math.min(end, next.offset + next.length);
+        next.buffer.set(bytes.subarray(position - offset, stop - offset), position - next.offset);
+        position = stop;
+        index++;
+      } else {
+        const stop = Math.min(end, next?.offset ?? end);
+        index = this.#fillGap(index, position, bytes.subarray(position - offset, stop - offset));
+        position = stop;
+      }
+    }
+  }
+
+  /** The pieces of [start, end), in order, extents and gaps. */
+  *pieces(start: number, end: number): Generator<Piece> {
+    let position = start;
+    for (let index = this.#indexAt(start); position < end; index++) {
+      const extent = this.#extents[index];
+      if (!extent || extent.offset >= end) {
+        yield { start: position, end, extent: undefined };
+        return;
+      }
+      if (extent.offset > position) yield { start: position, end: extent.offset, extent: undefined };
+      const stop = Math.min(end, extent.offset + extent.length);
+      yield { start: Math.max(position, extent.offset), end: stop, extent };
+      position = stop;
+    }
+  }
+
+  /** Forgets the bytes from `size` on. None of them may be in flight. */
+  cut(size: number): void {
+    for (;;) {
+      const last = this.#extents.at(-1);
+      if (!last || last.offset + last.length <= size) return;
+      assert(!last.flight, 'bytes that are being uploaded are not cut');
+      if (last.offset >= size) {
+        this.remove(last);
+      } else {
+        this.#bytes -= last.offset + last.length - size;
+        last.length = size - last.offset;
+      }
+    }
+  }
+
+  /** Gives the extent's buffer back. */
+  remove(extent: DirtyExtent): void {
+    const index = this.#indexAt(extent.offset);
+    assert(this.#extents[index] === extent, 'the extent is one of these');
+    this.#extents.splice(index, 1);
+    this.#bytes -= extent.length;
+    this.#memory.free(extent.buffer);
+  }
+
+  clear(): void {
+    for (const extent of this.#extents) this.#memory.free(extent.buffer);
+    this.#extents.length = 0;
+    this.#bytes = 0;
+  }
+
+  /** Appends to the extent before, as far as it has room, and puts the rest into new ones; returns the index after. */
+  #fillGap(index: number, offset: number, bytes: Uint8Array): number {
+    let at = index;
+    let position = 0;
+    while (position < bytes.byteLength) {
+      const previous = this.#extents[at - 1];
+      const isAdjacent = previous !== undefined && previous.offset + previous.length === offset + position;
+      if (isAdjacent && !previous.flight && previous.length < BLOCK_BYTES) {
+        const part = bytes.subarray(position, position + BLOCK_BYTES - previous.length);
+        this.#grow(previous, previous.length + part.byteLength);
+        previous.buffer.set(part, previous.length);
+        previous.length += part.byteLength;
+        position += part.byteLength;
+        this.#bytes += part.byteLength;
+        continue;
+      }
+      const part = bytes.subarray(position, position + BLOCK_BYTES);
+      // A file that has filled a block is being written through: the next one will fill as well.
+      const isStream = isAdjacent && previous.length === BLOCK_BYTES;
+      const buffer = this.#memory.allocate(isStream ? BLOCK_BYTES : part.byteLength);
+      buffer.set(part);
+      this.#extents.splice(at, 0, {
+        offset: offset + position,
+        length: part.byteLength,
+        buffer,
+        flight: undefined
+      });
+      at++;
+      position += part.byteLength;
+      this.#bytes += part.byteLength;
+    }
+    return at;
+  }
+
+  #grow(extent: DirtyExtent, length: number): void {
+    if (length <= extent.buffer.byteLength) return;
+    const larger = this.#memory.allocate(length);
+    larger.set(extent.buffer.subarray(0, extent.length));
+    this.#memory.free(extent.buffer);
+    extent.buffer = larger;
+  }
+
+  /** The index of the first extent that ends after `position`. */
+  #indexAt(position: number): number {
+    let low = 0;
+    let high = this.#extents.length;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      const extent = this.#extents[middle]!;
+      if (extent.offset + extent.length <= position) low = middle + 1;
+      else high = middle;
+    }
+    return low;
+  }
+}

@@ -1,0 +1,69 @@
+import { execFile } from 'node:child_process';
+import { mkdir, readFile, stat } from 'node:fs/promises';
+import { promisify } from 'node:util';
+import { FileSystemError } from '../errno.js';
+
+const run = promisify(execFile);
+const ANSWER_TIMEOUT_MS = 3000;
+
+/** Whether something is mounted on exactly this directory. Never touches the directory, which may not answer. */
+export async function isMountPoint(directory: string): Promise<boolean> {
+  const table = await readFile('/proc/self/mountinfo', 'utf8').catch(() => '');
+  return table.split('\n').some((line) => unescapeOctal(line.split(' ')[4] ?? '') === directory);
+}
+
+/** Makes the directory ready to mount on: creates it, and clears away what a crashed mount left behind. */
+export async function prepareMountPoint(directory: string): Promise<void> {
+  if (await isMountPoint(directory)) {
+    if (await answers(directory))
+      throw new FileSystemError(
+        'EBUSY',
+        `${directory} is a mount already; unmount it first: umount ${directory}`
+      );
+    await unmountDirectory(directory, { lazy: true });
+  }
+  await mkdir(directory, { recursive: true });
+}
+
+/** Detaches a mount point. Without `lazy` it fails while a program uses it. */
+export async function unmountDirectory(
+  directory: string,
+  { lazy }: { readonly lazy: boolean }
+): Promise<void> {
+  const commands: [string, string[]][] = [
+    ['umount', [...(lazy ? ['-l'] : []), directory]],
+    ['fusermount3', ['-u', ...(lazy ? ['-z'] : []), directory]],
+    ['fusermount', ['-u', ...(lazy ? ['-z'] : []), directory]]
+  ];
+  let failure: unknown;
+  for (const [command, parameters] of process.getuid?.() === 0 ? commands : commands.toReversed()) {
+    try {
+      await run(command, parameters);
+      return;
+    } catch (error) {
+      if (!(await isMountPoint(directory))) return;
+      // A command that is not installed says nothing about the mount.
+      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') failure ??= error;
+    }
+  }
+  const message = `${directory} could not be unmounted; close what uses it (fuser -m ${directory}) and try again`;
+  throw new FileSystemError('EBUSY', message, { cause: failure });
+}
+
+async function answers(directory: string): Promise<boolean> {
+  const timeout = new Promise<boolean>((resolve) => setTimeout(resolve, ANSWER_TIMEOUT_MS, true).unref());
+  const answer = stat(directory).then(
+    () => true,
+    (error: NodeJS.ErrnoException) => error.code !== 'ENOTCONN' && error.code !== 'EIO'
+  );
+  return Promise.race([answer, timeout]);
+}
+
+function unescapeOctal(text: string): string {
+  return text.includes('\\')
+    ? Buffer.from(
+        text.replace(/\\([0-7]{3})/g, (_, octal: string) => String.fromCharCode(Number.parseInt(octal, 8))),
+        'latin1'
+      ).toString()
+    : text;
+}

@@ -1,0 +1,145 @@
+import type { StatResult, StoreCalls, WatchEvent } from '@stampede/client';
+import type { AttributeCache } from './attribute-cache.js';
+import {
+  type AttributeDefaults,
+  type Attributes,
+  attributesOfStat,
+  S_IFDIR,
+  S_IFMT,
+  S_IFREG
+} from './attributes.js';
+import type { FileState } from './file-state.js';
+import { Lookup } from './lookup.js';
+import type { OpenFiles } from './open-files.js';
+import { formatComponent } from './path.js';
+import type { Removals } from './removals.js';
+import { type Target, TargetResolver } from './target.js';
+
+/** A name in a directory; `type` is the S_IFMT part of its mode. */
+export interface NamedEntry {
+  readonly name: string;
+  readonly type: number;
+}
+
+/** What a path is: a file whose state is here, or what the store says. */
+export type Found =
+  | { readonly type: 'state'; readonly state: FileState; readonly target: Target }
+  | (StatResult & { readonly target: Target });
+
+export interface EntriesOptions {
+  readonly store: StoreCalls;
+  readonly bucket: string;
+  readonly prefix: string;
+  readonly cache: AttributeCache;
+  readonly files: OpenFiles;
+  readonly removals: Removals;
+  readonly defaults: AttributeDefaults;
+}
+
+/** What the mount shows: the store, with the changes that it does not have yet laid over. */
+export class Entries {
+  readonly #options: EntriesOptions;
+  readonly #targets: TargetResolver;
+  readonly #lookup: Lookup;
+  /** Removed files that are still open, by the name a driver keeps for them. Never in the store. */
+  readonly #aliases = new Map<string, FileState>();
+
+  constructor(options: EntriesOptions) {
+    this.#options = options;
+    this.#targets = new TargetResolver(options);
+    this.#lookup = new Lookup(options);
+  }
+
+  resolve(path: string): Target | Promise<Target> {
+    return this.#targets.resolve(path);
+  }
+
+  isRoot({ key }: Target): boolean {
+    return key === this.#options.prefix.slice(0, -1);
+  }
+
+  async find(path: string): Promise<Found> {
+    const alias = this.#aliases.get(path);
+    if (alias) return { type: 'state', state: alias, target: { key: alias.key, form: 'file' } };
+    return this.findTarget(await this.#targets.resolve(path));
+  }
+
+  async findTarget(target: Target): Promise<Found> {
+    const { files, removals } = this.#options;
+    const state = files.find(target.key);
+    if (state?.isDirty) return { type: 'state', state, target };
+    if (removals.has(target.key)) return { type: 'none', target };
+    if (target.key === '') return { type: 'directory', target };
+    const stat = await this.#lookup.stat(target);
+    // While the store was asked a program may have opened the file and written to it.
+    const now = files.find(target.key);
+    if (now && stat.type === 'object') now.adopt(stat.head);
+    if (now && (now.isDirty || (stat.type === 'object' && now.base)))
+      return { type: 'state', state: now, target };
+    if (stat.type === 'none' && this.isRoot(target)) return { type: 'directory', target };
+    return { ...stat, target };
+  }
+
+  attributes(found: Exclude<Found, { readonly type: 'none' }>): Attributes {
+    return found.type === 'state'
+      ? found.state.attributes()
+      : attributesOfStat(found, this.#options.defaults);
+  }
+
+  /** The names in a directory, in pages and in no particular order. */
+  async *list(target: Target): AsyncGenerator<NamedEntry[]> {
+    const { files, removals } = this.#options;
+    const prefix = target.key === '' ? '' : `${target.key}/`;
+    const unstored = new Map([...files.unstoredIn(prefix)].map((state) => [state.key, state]));
+    for await (const page of this.#lookup.list(prefix)) {
+      const names: NamedEntry[] = [];
+      for (const entry of page) {
+        unstored.delete(entry.target.key);
+        if (entry.stat.type === 'object' && removals.has(entry.target.key)) continue;
+        names.push({ name: entry.name, type: typeOf(entry.stat) });
+      }
+      yield names;
+    }
+    const rest = [...unstored.values()].filter((state) => !state.isDetached);
+    yield rest.map((state) => ({
+      name: formatComponent({ type: 'plain', name: state.key.slice(prefix.length) }),
+      type: state.attributes().mode & S_IFMT
+    }));
+  }
+
+  /** Whether a directory has a name in it that the store does not know yet. */
+  hasUnstored(prefix: string): boolean {
+    return this.#options.files.under(prefix).some((state) => !state.base && state.isDirty);
+  }
+
+  keepAlias(path: string, state: FileState): void {
+    this.#aliases.set(path, state);
+  }
+
+  /** True when the name was one of a removed file. */
+  dropAlias(path: string): boolean {
+    return this.#aliases.delete(path);
+  }
+
+  isAlias(path: string): boolean {
+    return this.#aliases.has(path);
+  }
+
+  changed(key: string, stat: StatResult): void {
+    this.#lookup.changed(key, stat);
+  }
+
+  forgetTree(key: string): void {
+    this.#options.cache.forgetPrefix(`${key}/`);
+    this.#options.cache.forget(key);
+  }
+
+  apply(event: WatchEvent): void {
+    this.#lookup.apply(event);
+  }
+}
+
+function typeOf(stat: Exclude<StatResult, { readonly type: 'none' }>): number {
+  if (stat.type === 'directory') return S_IFDIR;
+  return (stat.head.attributes.mode ?? 0) & S_IFMT || S_IFREG;
+}

@@ -1,0 +1,28 @@
+import type { StoreCalls } from '@stampede/client';
+import type { Clock } from './clock.js';
+import type { OnMountEvent } from './mount-event.js';
+import type { OpenScratch } from './scratch.js';
+
+export interface FileSystemOptions {
+  readonly store: StoreCalls;
+  readonly bucket: string;
+  /** The keys that are shown start with it; '' or ending in a slash. */
+  readonly prefix: string;
+  readonly readOnly: boolean;
+  /** What objects show that have no attributes of their own. */
+  readonly uid: number;
+  readonly gid: number;
+  readonly umask: number;
+  readonly readMemoryBytes: number;
+  readonly writeMemoryBytes: number;
+  /** How many paths are remembered. */
+  readonly attributeCountMax: number;
+  /** How long they are while no watch reports changes. */
+  readonly attributeTtlMs: number;
+  readonly commitIntervalMs: number;
+  /** How long an operation waits for a store that does not answer. */
+  readonly deadlineMs: number;
+  readonly clock: Clock;
+  readonly openScratch: OpenScratch;
+  readonly onEvent: OnMountEvent;
+}

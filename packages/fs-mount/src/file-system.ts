@@ -1,0 +1,402 @@
+import type { PosixAttributes, Timestamp } from '@stampede/client';
+import { AttributeCache } from './attribute-cache.js';
+import { type Attributes, S_IFDIR, S_IFLNK, S_IFMT, S_IFREG, timestampOfMs } from './attributes.js';
+import { BlockCache } from './block-cache.js';
+import { ChangeWatch } from './change-watch.js';
+import { Entries, type Found, type NamedEntry } from './entries.js';
+import { FileSystemError } from './errno.js';
+import { FileHandle } from './file-handle.js';
+import type { FileState } from './file-state.js';
+import type { FileSystemOptions } from './file-system-options.js';
+import { Namespace, type RenameOptions, type UnlinkOptions } from './namespace.js';
+import { OpenFiles } from './open-files.js';
+import { assertUsableName } from './path.js';
+import { ReadAhead } from './read-ahead.js';
+import { Removals } from './removals.js';
+import { type Space, SpaceReader } from './space.js';
+import { WriteMemory } from './write-memory.js';
+import { getXattr, xattrChange } from './xattrs.js';
+
+const SETTLE_DELAY_MS = 20;
+const REMOVAL_DELAY_MS = 30;
+
+export interface OpenOptions {
+  readonly writable?: boolean;
+  readonly append?: boolean;
+  readonly truncate?: boolean;
+}
+export interface CreateOptions extends OpenOptions {
+  /** O_EXCL: decided by the store, so it holds across mounts. Costs a call of its own. */
+  readonly exclusive?: boolean;
+  /** Who creates, where the driver knows. */
+  readonly owner?: { readonly uid: number; readonly gid: number };
+}
+
+export interface FileSystemStatus {
+  readonly openFileCount: number;
+  /** Written and not yet stored. */
+  readonly dirtyBytes: number;
+  /** Memory of buffers for writing and of cached blocks. */
+  readonly writeMemoryBytes: number;
+  readonly readMemoryBytes: number;
+  /** Changes made elsewhere are reported at once; otherwise they show after the attribute TTL. */
+  readonly watchIsLive: boolean;
+}
+
+/**
+ * A bucket, or a prefix of one, as a POSIX file system. Paths are absolute in the mount. Every operation fails with a
+ * FileSystemError or StoreError that `findErrno` turns into an errno. Knows no kernel interface: drivers call it.
+ */
+export class FileSystem {
+  readonly #options: FileSystemOptions;
+  readonly #entries: Entries;
+  readonly #namespace: Namespace;
+  readonly #files: OpenFiles;
+  readonly #removals: Removals;
+  readonly #blocks: BlockCache;
+  readonly #memory: WriteMemory;
+  readonly #space: SpaceReader;
+  readonly #watch: ChangeWatch;
+  /** A bucket's root has no key to keep attributes in. */
+  #rootAttributes: Partial<Attributes> = {};
+
+  constructor(options: FileSystemOptions) {
+    this.#options = options;
+    const { store, bucket, clock, onEvent } = options;
+    const { uid, gid, umask } = options;
+    const defaults = { uid, gid, umask, mountedAtMs: clock.nowMs() };
+    const cache = new AttributeCache({
+      entryCountMax: options.attributeCountMax,
+      ttlMs: options.attributeTtlMs,
+      clock
+    });
+    this.#blocks = new BlockCache({ store, bucket, limitBytes: options.readMemoryBytes });
+    this.#memory = new WriteMemory({
+      limitBytes: options.writeMemoryBytes,
+      deadlineMs: options.deadlineMs,
+      clock,
+      onPressure: () => this.#files.relieve()
+    });
+    this.#files = new OpenFiles({
+      services: {
+        store,
+        bucket,
+        memory: this.#memory,
+        clock,
+        defaults,
+        openScratch: options.openScratch,
+        onCommitted: (state, head) => this.#entries.changed(state.key, { type: 'object', head })
+      },
+      clock,
+      commitIntervalMs: options.commitIntervalMs,
+      onEvent
+    });
+    this.#removals = new Removals({
+      store,
+      bucket,
+      clock,
+      delayMs: REMOVAL_DELAY_MS,
+      onEvent,
+      onDone: (key) => this.#entries.forgetTree(key)
+    });
+    const { prefix } = options;
+    this.#entries = new Entries({
+      store,
+      bucket,
+      prefix,
+      cache,
+      files: this.#files,
+      removals: this.#removals,
+      defaults
+    });
+    this.#namespace = new Namespace({
+      store,
+      bucket,
+      entries: this.#entries,
+      files: this.#files,
+      removals: this.#removals,
+      clock,
+      newReadAhead: () => this.#newReadAhead()
+    });
+    this.#space = new SpaceReader(store, bucket, clock);
+    this.#watch = new ChangeWatch({ store, bucket, prefix, cache, clock, onEvent, entries: this.#entries });
+  }
+
+  /** Begins to follow changes made elsewhere. */
+  start(): void {
+    this.#watch.start();
+  }
+
+  async getattr(path: string): Promise<Attributes> {
+    const found = await this.#get(path);
+    const attributes = this.#entries.attributes(found);
+    return path === '/' ? { ...attributes, ...this.#rootAttributes } : attributes;
+  }
+
+  /** The names in a directory without `.` and `..`, in pages; afterwards their attributes are known. */
+  async *readdir(path: string): AsyncGenerator<NamedEntry[]> {
+    const found = await this.#get(path);
+    if (found.type !== 'directory') throw new FileSystemError('ENOTDIR', `${path} is a file`);
+    yield* this.#entries.list(found.target);
+  }
+
+  async open(path: string, options: OpenOptions = {}): Promise<FileHandle> {
+    if (options.writable) this.#assertWritable();
+    const state = this.#stateOf(await this.#get(path), path);
+    return this.#openState(state, options);
+  }
+
+  async isOpen(path: string): Promise<boolean> {
+    const { key } = await this.#entries.resolve(path);
+    return (this.#files.find(key)?.handleCount ?? 0) > 0;
+  }
+
+  /** Opens a new file, or the existing one unless `exclusive`. A new one is stored with its first commit. */
+  async create(path: string, mode: number, options: CreateOptions = {}): Promise<FileHandle> {
+    this.#assertWritable();
+    const found = await this.#entries.find(path);
+    if (found.type !== 'none') {
+      if (options.exclusive) throw new FileSystemError('EEXIST', `${path} exists already`);
+      return this.#openState(this.#stateOf(found, path), options);
+    }
+    const { key } = found.target;
+    assertUsableName(path, key);
+    const attributes = { mode: S_IFREG | (mode & 0o7777), ...options.owner };
+    if (options.exclusive) {
+      await this.#namespace.mknod(path, attributes);
+      return this.#openState(this.#stateOf(await this.#get(path), path), options);
+    }
+    await this.#removals.flush(key);
+    const state = this.#files.find(key) ?? this.#files.create(key, attributes);
+    return this.#openState(state, options);
+  }
+
+  async truncate(path: string, size: number): Promise<void> {
+    this.#assertWritable();
+    const state = this.#stateOf(await this.#get(path), path);
+    await state.truncate(size);
+    if (state.handleCount === 0) await this.#files.commit(state);
+  }
+
+  async unlink(path: string, options: UnlinkOptions = {}): Promise<void> {
+    this.#assertWritable();
+    await this.#namespace.unlink(path, options);
+  }
+
+  async rmdir(path: string): Promise<void> {
+    this.#assertWritable();
+    await this.#namespace.rmdir(path);
+  }
+
+  async mkdir(path: string, mode: number, owner?: CreateOptions['owner']): Promise<void> {
+    this.#assertWritable();
+    await this.#namespace.mkdir(path, { mode, ...owner });
+  }
+
+  async mknod(path: string, mode: number, rdev: number, owner?: CreateOptions['owner']): Promise<void> {
+    this.#assertWritable();
+    const type = mode & S_IFMT || S_IFREG;
+    await this.#namespace.mknod(path, { mode: type | (mode & 0o7777), rdev, ...owner });
+  }
+
+  async rename(from: string, to: string, options: RenameOptions = {}): Promise<void> {
+    this.#assertWritable();
+    await this.#namespace.rename(from, to, options);
+  }
+
+  async symlink(path: string, target: string, owner?: CreateOptions['owner']): Promise<void> {
+    this.#assertWritable();
+    await this.#namespace.symlink(path, target, { ...owner });
+  }
+
+  async readlink(path: string): Promise<string> {
+    const { mode, symlinkTarget } = posixAttributesOf(await this.#get(path));
+    if (((mode ?? 0) & S_IFMT) !== S_IFLNK || symlinkTarget === undefined)
+      throw new FileSystemError('EINVAL', `${path} is no symbolic link`);
+    return symlinkTarget;
+  }
+
+  async link(_path: string, to: string): Promise<void> {
+    throw new FileSystemError('EPERM', `${to}: a bucket has no hard links; copy the file`);
+  }
+
+  /** Durable on return, unless the file is open with changes: then with them. */
+  async chmod(path: string, mode: number): Promise<void> {
+    const found = await this.#get(path);
+    const type = this.#entries.attributes(found).mode & S_IFMT;
+    await this.#setAttributes(found, path, { mode: type | (mode & 0o7777) });
+  }
+
+  async chown(path: string, uid: number | undefined, gid: number | undefined): Promise<void> {
+    const owner = { ...(uid !== undefined && { uid }), ...(gid !== undefined && { gid }) };
+    await this.#setAttributes(await this.#get(path), path, owner);
+  }
+
+  /** Stored together with the attribute changes that follow within a moment. */
+  async utimens(path: string, atime: Timestamp | undefined, mtime: Timestamp | undefined): Promise<void> {
+    this.#assertWritable();
+    const found = await this.#get(path);
+    const times = { ...(atime && { atime }), ...(mtime && { mtime }) };
+    if (found.type === 'directory') return this.#setDirectoryAttributes(found, times);
+    const state = this.#stateOfAny(found);
+    const isClean = !state.isDirty;
+    state.setAttributes(times);
+    if (isClean && state.handleCount === 0) this.#files.settleSoon(state, SETTLE_DELAY_MS);
+  }
+
+  async getxattr(path: string, name: string): Promise<Uint8Array> {
+    return getXattr(posixAttributesOf(await this.#get(path)), name);
+  }
+
+  async listxattr(path: string): Promise<readonly string[]> {
+    return Object.keys(posixAttributesOf(await this.#get(path)).xattrs ?? {});
+  }
+
+  async setxattr(path: string, name: string, value: Uint8Array, mode: 'any' | 'create' | 'replace' = 'any') {
+    const found = await this.#get(path);
+    const changes = xattrChange(posixAttributesOf(found), { name, value, mode });
+    await this.#setAttributes(found, path, changes);
+  }
+
+  async removexattr(path: string, name: string): Promise<void> {
+    const found = await this.#get(path);
+    getXattr(posixAttributesOf(found), name);
+    await this.#setAttributes(found, path, {}, name);
+  }
+
+  statfs(): Promise<Space> {
+    return this.#space.read();
+  }
+
+  /** `mode` as for access(2); permission bits are the driver's affair, which knows who asks. */
+  async access(path: string, mode: number): Promise<void> {
+    await this.#get(path);
+    if ((mode & 2) !== 0) this.#assertWritable();
+  }
+
+  /** The names in a directory and what was said about them are durable on return. */
+  async fsyncDirectory(path: string): Promise<void> {
+    const { key } = await this.#entries.resolve(path);
+    const prefix = key === '' ? '' : `${key}/`;
+    await this.#removals.flushUnder(prefix);
+    const settled = await this.#files.commitAll(prefix);
+    if (settled.length > 0) throw settled[0]!.error;
+  }
+
+  /** Stores everything; returns the paths of what could not be stored. */
+  async flush(): Promise<readonly { readonly path: string; readonly error: unknown }[]> {
+    await this.#removals.flushUnder('');
+    const failures = await this.#files.commitAll();
+    return failures.map(({ state, error }) => ({ path: this.#pathOf(state), error }));
+  }
+
+  /** Ends the timers and the watch. What was not flushed is lost. */
+  close(): void {
+    this.#watch.close();
+    this.#files.close();
+  }
+
+  /** What is not in the store: path and bytes. */
+  get unstored(): readonly { readonly path: string; readonly bytes: number }[] {
+    const dirty = this.#files.under('').filter((state) => state.isDirty);
+    return dirty.map((state) => ({ path: this.#pathOf(state), bytes: state.dirtyBytes }));
+  }
+
+  get status(): FileSystemStatus {
+    return {
+      openFileCount: this.#files.under('').filter((state) => state.handleCount > 0).length,
+      dirtyBytes: this.#files.under('').reduce((sum, state) => sum + state.dirtyBytes, 0),
+      writeMemoryBytes: this.#memory.usedBytes,
+      readMemoryBytes: this.#blocks.bytes,
+      watchIsLive: this.#watch.isLive
+    };
+  }
+
+  async #get(path: string): Promise<Exclude<Found, { readonly type: 'none' }>> {
+    const found = await this.#entries.find(path);
+    if (found.type === 'none') throw new FileSystemError('ENOENT', `${path} does not exist`);
+    return found;
+  }
+
+  #stateOf(found: Exclude<Found, { readonly type: 'none' }>, path: string): FileState {
+    if (found.type === 'directory') throw new FileSystemError('EISDIR', `${path} is a directory`);
+    return this.#stateOfAny(found);
+  }
+
+  #stateOfAny(found: Exclude<Found, { readonly type: 'none' | 'directory' }>): FileState {
+    return found.type === 'state' ? found.state : this.#files.acquire(found.head);
+  }
+
+  async #openState(state: FileState, options: OpenOptions): Promise<FileHandle> {
+    const handle = new FileHandle({
+      state,
+      files: this.#files,
+      readAhead: this.#newReadAhead(),
+      append: options.append ?? false,
+      writable: options.writable ?? false
+    });
+    if (options.truncate && options.writable && state.size > 0) await state.truncate(0);
+    return handle;
+  }
+
+  async #setAttributes(
+    found: Exclude<Found, { readonly type: 'none' }>,
+    path: string,
+    attributes: PosixAttributes,
+    removedXattr?: string
+  ): Promise<void> {
+    this.#assertWritable();
+    if (found.type === 'directory') return this.#setDirectoryAttributes(found, attributes, removedXattr);
+    const state = this.#stateOfAny(found);
+    state.setAttributes(attributes, removedXattr);
+    if (state.handleCount === 0 && !this.#entries.isAlias(path)) await this.#files.commit(state);
+  }
+
+  async #setDirectoryAttributes(
+    found: Extract<Found, { readonly type: 'directory' }>,
+    attributes: PosixAttributes,
+    removedXattr?: string
+  ): Promise<void> {
+    const { store, bucket, clock } = this.#options;
+    const { key } = found.target;
+    if (key === '') {
+      this.#rootAttributes = { ...this.#rootAttributes, ...withoutUndefined(attributes) };
+      return;
+    }
+    const head = await store.objects.setAttributes({
+      bucket,
+      key: `${key}/`,
+      attributes: { ctime: timestampOfMs(clock.nowMs()), ...attributes },
+      ...(removedXattr !== undefined && { removeXattrs: [removedXattr] }),
+      create: true
+    });
+    this.#entries.changed(key, { type: 'directory', head });
+  }
+
+  #newReadAhead(): ReadAhead {
+    return new ReadAhead(this.#blocks, Math.min(32 * 1024 * 1024, this.#options.readMemoryBytes / 4));
+  }
+
+  #pathOf(state: FileState): string {
+    return `/${state.key.slice(this.#options.prefix.length)}`;
+  }
+
+  #assertWritable(): void {
+    if (this.#options.readOnly) throw new FileSystemError('EROFS', 'the drive is mounted read-only');
+  }
+}
+
+function posixAttributesOf(found: Exclude<Found, { readonly type: 'none' }>): PosixAttributes {
+  if (found.type === 'state') return found.state.posixAttributes;
+  return found.head?.attributes ?? {};
+}
+
+function withoutUndefined({ mode, uid, gid, mtime, atime }: PosixAttributes): Partial<Attributes> {
+  return {
+    ...(mode !== undefined && { mode: S_IFDIR | (mode & 0o7777) }),
+    ...(uid !== undefined && { uid }),
+    ...(gid !== undefined && { gid }),
+    ...(mtime && { mtime }),
+    ...(atime && { atime })
+  };
+}

@@ -1,0 +1,15 @@
+export type { Attributes } from './attributes.js';
+export type { Clock } from './clock.js';
+export type { Driver, DriverOptions, MountedDirectory } from './drivers/driver.js';
+export { fuseNativeDriver } from './drivers/fuse-native.js';
+export type { NamedEntry } from './entries.js';
+export { ERRNO, ERRNO_BY_CODE, FileSystemError, findErrno } from './errno.js';
+export type { FileHandle } from './file-handle.js';
+export { type CreateOptions, FileSystem, type FileSystemStatus, type OpenOptions } from './file-system.js';
+export type { FileSystemOptions } from './file-system-options.js';
+export { type Mount, mount, type UnstoredFile } from './mount.js';
+export type { MountEvent, OnMountEvent } from './mount-event.js';
+export type { MountOptions } from './mount-options.js';
+export type { RenameOptions, UnlinkOptions } from './namespace.js';
+export type { OpenScratch, Scratch } from './scratch.js';
+export type { Space } from './space.js';

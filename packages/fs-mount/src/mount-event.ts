@@ -1,0 +1,15 @@
+/** What a mount tells its owner; everything a program was not told, or was told and is worth a log line. */
+export type MountEvent =
+  /** Data could not be stored yet; it is kept and tried again. */
+  | { readonly type: 'commitFailed'; readonly path: string; readonly error: unknown }
+  /** Data is lost: the store refuses it and nobody holds the file open any more. */
+  | { readonly type: 'dataLost'; readonly path: string; readonly bytes: number; readonly error: unknown }
+  /** A removal that was answered already did not happen in the store; the file shows again. */
+  | { readonly type: 'removalFailed'; readonly path: string; readonly error: unknown }
+  | { readonly type: 'watchLost'; readonly error: unknown }
+  | { readonly type: 'watchLive' }
+  /** A bug: an operation failed with something that is no answer of the store. */
+  | { readonly type: 'bug'; readonly operation: string; readonly error: unknown }
+  | { readonly type: 'unmounted' };
+
+export type OnMountEvent = (event: MountEvent) => void;

@@ -1,0 +1,87 @@
+import type { StoreCalls } from '@stampede/client';
+import type { Clock } from './clock.js';
+import type { Driver } from './drivers/driver.js';
+import { fuseNativeDriver } from './drivers/fuse-native.js';
+import { openScratchFile } from './drivers/scratch-file.js';
+import { systemClock } from './drivers/system-clock.js';
+import { FileSystemError } from './errno.js';
+import type { FileSystemOptions } from './file-system-options.js';
+import type { OnMountEvent } from './mount-event.js';
+
+const MIB = 1024 * 1024;
+const MEMORY_BYTES_MIN = 16 * MIB;
+
+export interface MountOptions {
+  /** The store: a client over the network, or the store of this process itself. */
+  readonly client: StoreCalls;
+  readonly bucket: string;
+  /** Shows only the keys that start with it; a slash is added at its end. Default: the whole bucket. */
+  readonly prefix?: string;
+  /** Where; created when it is not there. */
+  readonly directory: string;
+  readonly readOnly?: boolean;
+  /** Lets other users in; the kernel compares owner and mode in any case. */
+  readonly allowOther?: boolean;
+  /** Owner and masked mode of what has none in the store. Default: those of this process. */
+  readonly uid?: number;
+  readonly gid?: number;
+  readonly umask?: number;
+  /** Most bytes kept of what was read. Default 256 MiB, at least 16 MiB. */
+  readonly readMemoryBytes?: number;
+  /** Most bytes of data that is not stored yet; writers wait when it is full. Default 256 MiB, at least 16 MiB. */
+  readonly writeMemoryBytes?: number;
+  /** How many paths are remembered. Default 200,000 (about 200 MB when full). */
+  readonly attributeCountMax?: number;
+  /** How long attributes hold in the kernel, and here while no watch is live. Default 1000. */
+  readonly attributeTtlMs?: number;
+  /** When files that stay open are stored. Default 5000. */
+  readonly commitIntervalMs?: number;
+  /** How long an operation waits for a store that takes no data. Default 60,000. */
+  readonly deadlineMs?: number;
+  readonly clock?: Clock;
+  readonly onEvent?: OnMountEvent;
+  readonly driver?: Driver;
+  /** For the bytes of removed files that are still open. Default: the system's folder for temporary files. */
+  readonly scratchDirectory?: string;
+}
+
+/** Every option with its value; fails with `EINVAL` and says which one is wrong. */
+export function parseMountOptions(options: MountOptions): {
+  readonly fileSystem: FileSystemOptions;
+  readonly driver: Driver;
+} {
+  const { prefix = '', scratchDirectory } = options;
+  const umask = options.umask ?? process.umask();
+  requireThat(umask >= 0 && umask <= 0o777, 'umask is between 0 and 0777');
+  requireThat(!prefix.startsWith('/') && !prefix.includes('//'), 'prefix is a path without leading slash');
+  return {
+    driver: options.driver ?? fuseNativeDriver(),
+    fileSystem: {
+      store: options.client,
+      bucket: options.bucket,
+      prefix: prefix === '' || prefix.endsWith('/') ? prefix : `${prefix}/`,
+      readOnly: options.readOnly ?? false,
+      uid: options.uid ?? process.getuid?.() ?? 0,
+      gid: options.gid ?? process.getgid?.() ?? 0,
+      umask,
+      readMemoryBytes: atLeast('readMemoryBytes', options.readMemoryBytes ?? 256 * MIB, MEMORY_BYTES_MIN),
+      writeMemoryBytes: atLeast('writeMemoryBytes', options.writeMemoryBytes ?? 256 * MIB, MEMORY_BYTES_MIN),
+      attributeCountMax: atLeast('attributeCountMax', options.attributeCountMax ?? 200_000, 1),
+      attributeTtlMs: atLeast('attributeTtlMs', options.attributeTtlMs ?? 1000, 0),
+      commitIntervalMs: atLeast('commitIntervalMs', options.commitIntervalMs ?? 5000, 1),
+      deadlineMs: atLeast('deadlineMs', options.deadlineMs ?? 60_000, 1),
+      clock: options.clock ?? systemClock,
+      openScratch: () => openScratchFile(scratchDirectory),
+      onEvent: options.onEvent ?? (() => undefined)
+    }
+  };
+}
+
+function atLeast(name: string, value: number, least: number): number {
+  requireThat(Number.isFinite(value) && value >= least, `${name} is a number of at least ${least}`);
+  return value;
+}
+
+function requireThat(condition: boolean, message: string): void {
+  if (!condition) throw new FileSystemError('EINVAL', message);
+}

@@ -1,0 +1,124 @@
+import type { MountedDirectory } from './drivers/driver.js';
+import { isTransient } from './errno.js';
+import { FileSystem, type FileSystemStatus } from './file-system.js';
+import type { FileSystemOptions } from './file-system-options.js';
+import { type MountOptions, parseMountOptions } from './mount-options.js';
+
+const RETRY_MS = 500;
+
+export interface UnstoredFile {
+  readonly path: string;
+  /** Bytes that were written and are not in the store. */
+  readonly bytes: number;
+}
+
+/** A mounted bucket. */
+export interface Mount extends AsyncDisposable {
+  readonly directory: string;
+  readonly driver: string;
+  readonly status: FileSystemStatus;
+  /** Resolves when the directory no longer shows the bucket, whoever unmounted it. */
+  readonly ended: Promise<void>;
+  /**
+   * Stores everything, as long as that takes, and unmounts. Called again while that goes on it gives up at once.
+   *
+   * @returns What was not stored; empty unless it gave up or the store refuses the data.
+   */
+  close(): Promise<readonly UnstoredFile[]>;
+}
+
+/**
+ * Shows a bucket, or a prefix of one, as a directory until `close`.
+ *
+ * @throws StoreError `NoSuchBucket` and whatever keeps the store from answering.
+ * @throws FileSystemError `EBUSY` when something else is mounted there, `EIO` when this machine cannot mount,
+ *         `EINVAL` for a wrong option.
+ */
+export async function mount(options: MountOptions): Promise<Mount> {
+  const { fileSystem: fileSystemOptions, driver } = parseMountOptions(options);
+  const { store, bucket, prefix, readOnly, attributeTtlMs, onEvent } = fileSystemOptions;
+  await store.buckets.head({ bucket });
+  const fileSystem = new FileSystem(fileSystemOptions);
+  const mounted = await driver.mount(fileSystem, {
+    directory: options.directory,
+    source: `stampede:${bucket}/${prefix}`,
+    readOnly,
+    allowOther: options.allowOther ?? false,
+    attributeTtlMs,
+    onEvent
+  });
+  fileSystem.start();
+  return new MountedBucket(fileSystem, mounted, {
+    ...fileSystemOptions,
+    directory: options.directory,
+    driver: driver.name
+  });
+}
+
+interface MountedBucketOptions extends FileSystemOptions {
+  readonly directory: string;
+  readonly driver: string;
+}
+
+class MountedBucket implements Mount {
+  readonly directory: string;
+  readonly driver: string;
+  readonly ended: Promise<void>;
+  readonly #fileSystem: FileSystem;
+  readonly #mounted: MountedDirectory;
+  readonly #options: MountedBucketOptions;
+  readonly #givingUp = new AbortController();
+  #closing: Promise<readonly UnstoredFile[]> | undefined;
+
+  constructor(fileSystem: FileSystem, mounted: MountedDirectory, options: MountedBucketOptions) {
+    this.#fileSystem = fileSystem;
+    this.#mounted = mounted;
+    this.#options = options;
+    this.directory = options.directory;
+    this.driver = options.driver;
+    this.ended = mounted.ended;
+  }
+
+  get status(): FileSystemStatus {
+    return this.#fileSystem.status;
+  }
+
+  close(): Promise<readonly UnstoredFile[]> {
+    if (this.#closing) this.#givingUp.abort();
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await (this.#closing ?? this.close());
+  }
+
+  async #close(): Promise<readonly UnstoredFile[]> {
+    const lost = new Map<string, UnstoredFile>();
+    await this.#storeEverything(lost);
+    await this.#mounted.unmount();
+    // What was written until the directory was gone.
+    await this.#storeEverything(lost);
+    for (const file of this.#fileSystem.unstored) lost.set(file.path, file);
+    this.#fileSystem.close();
+    return [...lost.values()];
+  }
+
+  async #storeEverything(lost: Map<string, UnstoredFile>): Promise<void> {
+    const { signal } = this.#givingUp;
+    const givenUp = new Promise<'given up'>((resolve) => {
+      if (signal.aborted) resolve('given up');
+      signal.addEventListener('abort', () => resolve('given up'), { once: true });
+    });
+    for (;;) {
+      const sizes = new Map(this.#fileSystem.unstored.map((file) => [file.path, file]));
+      const failures = await Promise.race([this.#fileSystem.flush(), givenUp]);
+      if (failures === 'given up') return;
+      for (const { path, error } of failures)
+        if (!isTransient(error)) lost.set(path, sizes.get(path) ?? { path, bytes: 0 });
+      if (failures.every(({ error }) => !isTransient(error))) return;
+      await this.#options.clock.sleep(RETRY_MS, signal).catch(() => undefined);
+      if (signal.aborted) return;
+    }
+  }
+}

@@ -1,0 +1,125 @@
+import type { ObjectHead, StoreCalls, UploadHead } from '@stampede/client';
+import type { DirtyExtent } from './dirty-extents.js';
+import type { Layer } from './layer.js';
+import { BLOCK_BYTES } from './write-memory.js';
+
+const BLOCKS_IN_FLIGHT_MAX = 4;
+const UPLOAD_LIFETIME_MS = 24 * 60 * 60 * 1000;
+
+export interface UploadTarget {
+  readonly bucket: string;
+  readonly key: string;
+  /** The version the layer lies on. */
+  readonly base: ObjectHead | undefined;
+}
+
+/**
+ * Carries a layer's blocks into an upload, up to four at a time, while the file is still being written. A block that
+ * could not be sent stays in the layer and is sent again by the next `drain`.
+ */
+export class UploadSession {
+  readonly #store: StoreCalls;
+  readonly #layer: Layer;
+  readonly #flights = new Set<Promise<void>>();
+  readonly target: UploadTarget;
+  #created: Promise<UploadHead> | undefined;
+  #failure: unknown;
+  #isAborted = false;
+
+  constructor(store: StoreCalls, layer: Layer, target: UploadTarget) {
+    this.#store = store;
+    this.#layer = layer;
+    this.target = target;
+  }
+
+  /** Starts to send what is ready; with `partial` also blocks that could still grow. */
+  pump(partial = false): void {
+    if (this.#failure !== undefined || this.#isAborted) return;
+    for (const extent of this.#layer.extents.all()) {
+      if (this.#flights.size >= BLOCKS_IN_FLIGHT_MAX) return;
+      if (extent.flight || (!partial && extent.length < BLOCK_BYTES)) continue;
+      this.#send(extent, partial);
+    }
+  }
+
+  /** Sends everything. Fails with the first error after what was under way has ended; a later call tries again. */
+  async drain(): Promise<void> {
+    this.#failure = undefined;
+    await this.head();
+    for (;;) {
+      this.pump(true);
+      if (this.#failure === undefined && this.#flights.size === 0) return;
+      await Promise.all(this.#flights);
+      if (this.#failure !== undefined) {
+        const failure = this.#failure;
+        this.#failure = undefined;
+        throw failure;
+      }
+    }
+  }
+
+  /** The upload, created once; a failed creation is tried again. */
+  async head(): Promise<UploadHead> {
+    this.#created ??= this.#create();
+    const attempt = this.#created;
+    try {
+      return await attempt;
+    } catch (error) {
+      if (this.#created === attempt) this.#created = undefined;
+      throw error;
+    }
+  }
+
+  async abort(): Promise<void> {
+    this.#isAborted = true;
+    await Promise.all(this.#flights);
+    const created = await this.#created?.catch(() => undefined);
+    if (!created) return;
+    const { bucket, key } = this.target;
+    await this.#store.uploads.abort({ bucket, key, uploadId: created.uploadId });
+  }
+
+  async #create(): Promise<UploadHead> {
+    const { bucket, key, base } = this.target;
+    const { cutAt } = this.#layer;
+    const isEdit = base !== undefined && cutAt !== 0;
+    const upload = await this.#store.uploads.create({
+      bucket,
+      key,
+      expiresInMs: UPLOAD_LIFETIME_MS,
+      ...(isEdit && { from: {} })
+    });
+    if (isEdit && cutAt !== undefined)
+      await this.#store.uploads.truncate({ bucket, key, uploadId: upload.uploadId, size: cutAt });
+    return upload;
+  }
+
+  #send(extent: DirtyExtent, partial: boolean): void {
+    const flight = this.#write(extent).then(
+      () => {
+        this.#landed(extent, flight);
+        this.#layer.uploaded.add(extent.offset, extent.offset + extent.length);
+        this.#layer.extents.remove(extent);
+        this.pump(partial);
+      },
+      (error: unknown) => {
+        this.#landed(extent, flight);
+        this.#failure ??= error;
+      }
+    );
+    extent.flight = flight;
+    this.#flights.add(flight);
+  }
+
+  async #write(extent: DirtyExtent): Promise<void> {
+    const { uploadId } = await this.head();
+    const { bucket, key } = this.target;
+    const body = extent.buffer.subarray(0, extent.length);
+    await this.#store.uploads.write({ bucket, key, uploadId, offset: extent.offset, body });
+  }
+
+  #landed(extent: DirtyExtent, flight: Promise<void>): void {
+    extent.flight = undefined;
+    this.#flights.delete(flight);
+  }
+}

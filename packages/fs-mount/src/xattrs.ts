@@ -1,0 +1,41 @@
+import { LIMITS, type PosixAttributes } from '@stampede/client';
+import { FileSystemError } from './errno.js';
+
+/** Names and values of one file together; the rest of the record needs room too. */
+const XATTR_BYTES_MAX = LIMITS.objectMetadataBytesMax / 2;
+
+export interface XattrChange {
+  readonly name: string;
+  readonly value: Uint8Array;
+  readonly mode: 'any' | 'create' | 'replace';
+}
+
+/** As getxattr(2): fails with `ENODATA` when there is none of the name. */
+export function getXattr(attributes: PosixAttributes, name: string): Uint8Array {
+  const value = findXattr(attributes, name);
+  if (!value) throw new FileSystemError('ENODATA', `no extended attribute ${name}`);
+  return value;
+}
+
+/** The change that setxattr(2) asks for, or its error. */
+export function xattrChange(
+  attributes: PosixAttributes,
+  { name, value, mode }: XattrChange
+): PosixAttributes {
+  // Access lists would have to be obeyed; a system that keeps but ignores them is worse than one without.
+  if (name.startsWith('system.'))
+    throw new FileSystemError('ENOTSUP', 'access control lists are not supported');
+  const exists = findXattr(attributes, name) !== undefined;
+  if (mode === 'create' && exists) throw new FileSystemError('EEXIST', `${name} is set already`);
+  if (mode === 'replace' && !exists) throw new FileSystemError('ENODATA', `${name} is not set`);
+  const others = Object.entries(attributes.xattrs ?? {}).filter(([other]) => other !== name);
+  const bytes = others.reduce((sum, [other, { byteLength }]) => sum + other.length + byteLength, 0);
+  if (bytes + name.length + value.byteLength > XATTR_BYTES_MAX)
+    throw new FileSystemError('ENOSPC', `extended attributes have at most ${XATTR_BYTES_MAX} bytes together`);
+  return { xattrs: { [name]: value.slice() } };
+}
+
+function findXattr(attributes: PosixAttributes, name: string): Uint8Array | undefined {
+  const { xattrs } = attributes;
+  return xattrs !== undefined && Object.hasOwn(xattrs, name) ? xattrs[name] : undefined;
+}
