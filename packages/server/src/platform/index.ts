@@ -9,6 +9,16 @@ export { flipByte } from './flip-byte.js';
 export { type ManualClock, type ManualClockOptions, manualClock } from './manual-clock.js';
 export { type CrashOptions, MemoryDisk, type MemoryDiskOptions } from './memory-disk.js';
 export { memoryOrderedStore } from './memory-level-store.js';
+export {
+  type HttpRequest,
+  type HttpResponse,
+  type HttpServer,
+  type HttpSocket,
+  type Listener,
+  type ListenOptions,
+  type Network,
+  systemNetwork
+} from './network.js';
 export type {
   OpenOrderedStore,
   OrderedStore,

@@ -1,0 +1,138 @@
+import {
+  createServer,
+  type IncomingMessage,
+  type RequestListener,
+  type Server,
+  type ServerOptions,
+  type ServerResponse
+} from 'node:http';
+import type { AddressInfo } from 'node:net';
+import type { Duplex } from 'node:stream';
+import { StoreError } from '../api/index.js';
+import { systemCodeOf } from './disk-error.js';
+
+export type HttpRequest = IncomingMessage;
+export type HttpResponse = ServerResponse;
+export type HttpServer = Server;
+/** The raw connection of an upgraded request. */
+export type HttpSocket = Duplex;
+
+/** Where HTTP connections come from; a simulation replaces it by queues. */
+export interface Network {
+  /**
+   * Serves HTTP until closed.
+   *
+   * @throws StoreError `InvalidArgument` when the address cannot be listened on, with what to do about it.
+   */
+  listen(options: ListenOptions): Promise<Listener>;
+}
+
+export interface ListenOptions {
+  /** A name or address of this machine. */
+  readonly host: string;
+  /** 0 = any free port; the listener tells which. */
+  readonly port: number;
+  readonly onRequest: (request: HttpRequest, response: HttpResponse) => void;
+  /** Owns the socket from here on; without it upgrades are refused by closing the connection. */
+  readonly onUpgrade?: (request: HttpRequest, socket: HttpSocket, head: Uint8Array) => void;
+  /** Limits of the protocol, such as `headersTimeout`, `requestTimeout`, `keepAliveTimeout`, `maxHeaderSize`. */
+  readonly http?: ServerOptions;
+}
+
+export interface Listener {
+  readonly host: string;
+  readonly port: number;
+  /** For libraries that attach themselves to a server. */
+  readonly server: HttpServer;
+  /** How many connections are open, upgraded ones included. */
+  connectionCount(): number;
+  /**
+   * Accepts nothing new, lets requests in progress end for `graceMs` (default 0), then cuts all connections.
+   * Resolves when every socket is closed. Closing twice is fine.
+   */
+  close(options?: { readonly graceMs?: number }): Promise<void>;
+}
+
+/** The network of this machine. */
+export function systemNetwork(): Network {
+  return { listen };
+}
+
+async function listen(options: ListenOptions): Promise<Listener> {
+  const server = createServer(options.http ?? {}, options.onRequest satisfies RequestListener);
+  if (options.onUpgrade) server.on('upgrade', options.onUpgrade);
+  /** The server itself forgets connections once they are upgraded. */
+  const sockets = new Set<Duplex>();
+  server.on('connection', (socket) => {
+    sockets.add(socket);
+    socket.once('close', () => sockets.delete(socket));
+  });
+  await bind(server, options);
+  const { address, port } = server.address() as AddressInfo;
+  let closing: Promise<void> | undefined;
+  server.on('request', (_request, response) => {
+    response.once('close', () => {
+      // A connection that was busy when the closing began would otherwise be kept for the client's next request.
+      if (closing) setImmediate(() => server.closeIdleConnections());
+    });
+  });
+  return {
+    host: address,
+    port,
+    server,
+    connectionCount: () => sockets.size,
+    close: ({ graceMs = 0 } = {}) => {
+      closing ??= closeServer(server, sockets, graceMs);
+      return closing;
+    }
+  };
+}
+
+function bind(server: HttpServer, { host, port }: ListenOptions): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const fail = (cause: Error): void => reject(listenError(host, port, cause));
+    server.once('error', fail);
+    server.listen({ host, port }, () => {
+      server.off('error', fail);
+      resolve();
+    });
+  });
+}
+
+async function closeServer(server: HttpServer, sockets: ReadonlySet<Duplex>, graceMs: number): Promise<void> {
+  const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+  const cut = (): void => {
+    for (const socket of sockets) socket.destroy();
+  };
+  const timer = setTimeout(cut, graceMs);
+  await closed;
+  clearTimeout(timer);
+  // Upgraded connections do not hold the server open.
+  cut();
+  await Promise.all(
+    [...sockets].map((socket) => new Promise<void>((resolve) => socket.once('close', () => resolve())))
+  );
+}
+
+function listenError(host: string, port: number, cause: Error): StoreError {
+  const address = `${host}:${port}`;
+  return new StoreError('InvalidArgument', `Cannot listen on ${address}: ${adviceFor(cause, port)}`, {
+    cause
+  });
+}
+
+function adviceFor(cause: Error, port: number): string {
+  switch (systemCodeOf(cause)) {
+    case 'EADDRINUSE':
+      return `port ${port} is in use. Stop the process that uses it, or choose another port (0 = any free one).`;
+    case 'EACCES':
+      return `port ${port} needs more rights. Choose a port above 1023, or give the process the right to bind it.`;
+    case 'EADDRNOTAVAIL':
+      return 'this machine does not have that address. Use 127.0.0.1, or 0.0.0.0 for all addresses.';
+    case 'ENOTFOUND':
+    case 'EAI_AGAIN':
+      return 'the host name has no address. Use an address or a name that resolves.';
+    default:
+      return `${cause.message}. Choose another host or port.`;
+  }
+}
