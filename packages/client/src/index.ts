@@ -1,0 +1,91 @@
+export type {
+  AbortUploadInput,
+  AccessKeyHead,
+  AdminCalls,
+  BucketCalls,
+  BucketHead,
+  BucketSettings,
+  CallOptions,
+  CompleteUploadInput,
+  ComposeInput,
+  ConfigureBucketInput,
+  CopyInput,
+  CopyRangeInput,
+  CreateBucketInput,
+  CreateKeyInput,
+  CreateUploadInput,
+  DeleteBucketInput,
+  DeleteInput,
+  DeleteKeyInput,
+  DeleteManyInput,
+  DeletePrefixInput,
+  DeleteResult,
+  EditInput,
+  EditStep,
+  HeadBucketInput,
+  HeadInput,
+  KeyCalls,
+  ListBucketsInput,
+  ListBucketsResult,
+  ListInput,
+  ListPartsInput,
+  ListPartsResult,
+  ListResult,
+  ListUploadsInput,
+  ListUploadsResult,
+  ObjectCalls,
+  ObjectHead,
+  PartHead,
+  PosixAttributes,
+  PrefixResult,
+  PunchUploadInput,
+  PutInput,
+  PutPartInput,
+  ReadInput,
+  ReadResult,
+  RenameInput,
+  RenamePrefixInput,
+  SetAttributesInput,
+  StampStatus,
+  StatInput,
+  StatResult,
+  StoreCalls,
+  Timestamp,
+  TruncateUploadInput,
+  UploadCalls,
+  UploadHead,
+  UsageInput,
+  UsageResult,
+  WatchEvent,
+  WatchInput,
+  WriteUploadInput
+} from '@stampede/server/api';
+export {
+  bucketNameSchema,
+  combineCrc32c,
+  crc32c,
+  crc32cOfZeros,
+  ERROR_CODES,
+  type ErrorCode,
+  type ErrorTraits,
+  isErrorCode,
+  isStoreError,
+  keySchema,
+  LIMITS,
+  type PublicErrorCode,
+  publicCodeOf,
+  StoreError,
+  type StoreErrorOptions
+} from '@stampede/server/api';
+export { type CallKind, type CallName, callsOver, type Invoker, invokerOver } from './call-table.js';
+export type { Clock, Random } from './clock.js';
+export { type Download, DownloadBody, type DownloadInput } from './download.js';
+export { storeErrorFrom } from './errors.js';
+export type { ListEntry, ListObjectsInput } from './list.js';
+export type { StoreClient } from './object-client.js';
+export { type StoreClientOptions, storeClientOver } from './store-client.js';
+export { systemClock, systemRandom } from './system-clock.js';
+export type { UploadInput, UploadProgress } from './upload.js';
+export type { UploadBody } from './upload-blocks.js';
+export { compareUtf8 } from './utf8-order.js';
+export type { WatchObjectsInput } from './watch.js';
