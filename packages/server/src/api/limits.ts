@@ -65,5 +65,7 @@ export const LIMITS = {
 
   // Coordination
   metaTransactionOperationsMax: 128,
-  metaValueBytesMax: MIB
+  metaValueBytesMax: MIB,
+  /** Keys and values that one transaction puts; etcd refuses requests above 1.5 MiB. */
+  metaTransactionBytesMax: 1.25 * MIB
 } as const;
