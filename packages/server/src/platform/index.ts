@@ -8,7 +8,7 @@ export { FaultyDisk, type FaultyDiskOptions } from './faulty-disk.js';
 export { flipByte } from './flip-byte.js';
 export { type ManualClock, type ManualClockOptions, manualClock } from './manual-clock.js';
 export { type CrashOptions, MemoryDisk, type MemoryDiskOptions } from './memory-disk.js';
-export { memoryOrderedStore } from './memory-level-store.js';
+export { type MemoryOrderedStores, memoryOrderedStore, memoryOrderedStores } from './memory-level-store.js';
 export {
   type HttpRequest,
   type HttpResponse,

@@ -10,7 +10,9 @@ export {
   type ManualClockOptions,
   MemoryDisk,
   type MemoryDiskOptions,
+  type MemoryOrderedStores,
   manualClock,
   memoryOrderedStore,
+  memoryOrderedStores,
   seededRandom
 } from '../platform/index.js';
