@@ -22,6 +22,8 @@ export class DirtyExtents {
   readonly #memory: WriteMemory;
   readonly #extents: DirtyExtent[] = [];
   #bytes = 0;
+  /** Where a block was filled last: who goes on there is writing the file through and will fill the next one too. */
+  #filledTo = -1;
 
   constructor(memory: WriteMemory) {
     this.#memory = memory;
@@ -135,11 +137,11 @@ export class DirtyExtents {
         previous.length += part.byteLength;
         position += part.byteLength;
         this.#bytes += part.byteLength;
+        if (previous.length === BLOCK_BYTES) this.#filledTo = offset + position;
         continue;
       }
       const part = bytes.subarray(position, position + BLOCK_BYTES);
-      // A file that has filled a block is being written through: the next one will fill as well.
-      const isStream = isAdjacent && previous.length === BLOCK_BYTES;
+      const isStream = offset + position === this.#filledTo;
       const buffer = this.#memory.allocate(isStream ? BLOCK_BYTES : part.byteLength);
       buffer.set(part);
       this.#extents.splice(at, 0, {

@@ -9,7 +9,7 @@ export interface Space {
 }
 
 const KEPT_MS = 2000;
-/** Shown when the caller may not see the stamp's space: a number that stops no program. */
+/** Shown when the stamp's space cannot be known: a number that stops no program. */
 const UNKNOWN_BYTES = 2 ** 50;
 
 /** The bucket's quota where it has one, else the stamp's disks. */
@@ -44,7 +44,9 @@ export class SpaceReader {
 
   async #stampSpace(): Promise<{ readonly totalBytes: number; readonly freeBytes: number }> {
     try {
-      return (await this.#store.admin.status()).space;
+      const { space } = await this.#store.admin.status();
+      // A store without a disk has no numbers; zero would tell programs that the drive is full.
+      return space.totalBytes > 0 ? space : { totalBytes: UNKNOWN_BYTES, freeBytes: UNKNOWN_BYTES };
     } catch (error) {
       if (!isStoreError(error, 'AccessDenied')) throw error;
       return { totalBytes: UNKNOWN_BYTES, freeBytes: UNKNOWN_BYTES };
