@@ -23,6 +23,21 @@ export {
   streamId
 } from './ids.js';
 export { combineCrc32c, crc32c, crc32cOfZeros } from './checksum.js';
+export {
+  encodePreface,
+  FRAME_KIND,
+  type Frame,
+  type FrameError,
+  type FrameEvent,
+  FRAMED_PROTOCOL,
+  type FrameKind,
+  KEEPALIVE_INTERVAL_MS,
+  KEEPALIVE_TIMEOUT_MS,
+  SUBSCRIPTION_CREDIT
+} from './frame-format.js';
+export { FrameReader, type FrameSink } from './frame-reader.js';
+export { encodeFrame } from './frame-writer.js';
+export { type SignTokenOptions, signToken, type VerifyTokenOptions, verifyToken } from './token.js';
 export { jsonTransformer } from './json-transformer.js';
 export type {
   AbortUploadInput,
