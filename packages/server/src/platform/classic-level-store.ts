@@ -1,6 +1,8 @@
+import { join } from 'node:path';
 import { ClassicLevel } from 'classic-level';
 import { StoreError } from '../api/index.js';
 import { systemCodeOf } from './disk-error.js';
+import { findLogDamage } from './level-log-check.js';
 import { LevelStore } from './level-store.js';
 import type { OrderedStore } from './ordered-store.js';
 import { systemDisk } from './system-disk.js';
@@ -26,6 +28,7 @@ export async function openClassicLevelStore(
   options: ClassicLevelOptions = {}
 ): Promise<OrderedStore> {
   await systemDisk().createDirectory(directory);
+  await checkLogs(directory);
   const database = new ClassicLevel<Uint8Array, Uint8Array>(directory, {
     keyEncoding: 'view',
     valueEncoding: 'view',
@@ -38,6 +41,27 @@ export async function openClassicLevelStore(
     throw openError(directory, error);
   }
   return new LevelStore(directory, database);
+}
+
+/** The engine itself would open a database whose log is damaged, without what was in the damaged place. */
+async function checkLogs(directory: string): Promise<void> {
+  const disk = systemDisk();
+  const names = await disk.list(directory);
+  for (const name of names.filter((name) => name.endsWith('.log'))) {
+    const file = await disk.findFile(join(directory, name));
+    if (!file) continue;
+    try {
+      const log = Buffer.allocUnsafe(await file.size());
+      const damagedOffset = findLogDamage(log.subarray(0, await file.read(log, 0)));
+      if (damagedOffset === undefined) continue;
+      throw new StoreError(
+        'DiskFailed',
+        `The database ${directory} is damaged: ${name} at byte ${damagedOffset}. Restore or rebuild the folder.`
+      );
+    } finally {
+      await file.close();
+    }
+  }
 }
 
 function openError(directory: string, error: unknown): StoreError {
