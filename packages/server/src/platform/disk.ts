@@ -42,9 +42,12 @@ export interface DiskSpace {
 export interface DiskFile {
   /** Fills `into` from `offset`; resolves to the bytes read, short only at the end of the file. */
   read(into: Uint8Array, offset: number): Promise<number>;
-  /** Writes all parts back to back from `offset`. The parts are borrowed until it resolves. */
+  /**
+   * Writes all parts back to back from `offset`. The parts are borrowed until it resolves. A failed write may have
+   * written any part of the bytes.
+   */
   write(parts: readonly Uint8Array[], offset: number): Promise<void>;
-  /** Makes every write that resolved before this call durable (fdatasync). */
+  /** Makes every write that resolved before this call durable (fdatasync). After a failure reopen the file. */
   sync(): Promise<void>;
   truncate(lengthBytes: number): Promise<void>;
   size(): Promise<number>;

@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { mkdtemp, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -36,6 +37,19 @@ t.test('damages one byte of a file', async (t) => {
   await flipByte(fixture.disk, path, 1);
   t.same(await fixture.disk.findBytes(path), Buffer.of(1, 253, 3));
 });
+
+t.test(
+  'says NoSpace when the system has none',
+  { skip: existsSync('/dev/full') ? false : 'needs /dev/full' },
+  async (t) => {
+    const file = (await systemDisk().findFile('/dev/full'))!;
+    await t.rejects(file.write([Buffer.from('x')], 0), {
+      code: 'NoSpace',
+      message: /\/dev\/full.*Free space/
+    });
+    await file.close();
+  }
+);
 
 t.test('tells a full disk from a failed one, and names the path and what to do', async (t) => {
   const rows = [
