@@ -41,6 +41,13 @@ export class SliceMap {
     return SliceMap.empty.append(pieces);
   }
 
+  /** A map of these pieces whose checksum was made earlier. */
+  static withCrc(pieces: Iterable<Piece>, crc32c: number | undefined): SliceMap {
+    const unknown = new SliceMap(0, undefined, { table: SliceMapTable.empty, source: undefined });
+    const map = unknown.append(pieces);
+    return new SliceMap(map.size, map.size === 0 ? 0 : crc32c, { table: map.#table, source: undefined });
+  }
+
   /** A map whose pages stay where they are until they are needed. */
   static stored(stored: StoredSliceMap): SliceMap {
     const pageCount = Math.ceil(stored.size / SLICE_PAGE_BYTES);
@@ -201,7 +208,7 @@ interface Pages {
   readonly source: PageSource | undefined;
 }
 
-/** The stored pages of a map, a few of them remembered. */
+/** The stored pages of a map; remembers a few. */
 class PageSource {
   readonly #stored: StoredSliceMap;
   readonly #remembered = new Map<number, SliceMapPage>();
