@@ -1,4 +1,4 @@
-import type { ExtentId, StreamId } from '../api/index.js';
+import type { ExtentId, FaultDomain, MemberId, StreamId } from '../api/index.js';
 
 /** Where a block is: `offset` of its header in the extent, `length` of its payload, in bytes. */
 export interface BlockLocation {
@@ -88,8 +88,8 @@ export interface BlockRange {
 }
 
 export interface ExtentNodeSummary {
-  readonly memberId: string;
-  readonly faultDomain: string;
+  readonly memberId: MemberId;
+  readonly faultDomain: FaultDomain;
   readonly totalBytes: number;
   readonly freeBytes: number;
   readonly extentCount: number;

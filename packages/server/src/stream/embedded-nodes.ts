@@ -1,0 +1,140 @@
+import { type FaultDomain, type MemberId, memberId, StoreError } from '../api/index.js';
+import type { MetaStore } from '../coordination/index.js';
+import type { Clock, Disk, Random } from '../platform/index.js';
+import { ExtentNode } from './extent-node.js';
+import type { ExtentNodeStatus } from './extent-node-api.js';
+import type { OnStreamEvent } from './stream-event.js';
+
+const MEMBER_PREFIX = 'streams/member/';
+const MEMBER_FILE = 'member-id';
+
+export interface ExtentFolder {
+  /** Absolute. Created when this meta store has never seen its fault domain; else a missing one is a lost disk. */
+  readonly directory: string;
+  /** Of a new folder; an existing one keeps its own. Random when absent. */
+  readonly memberId?: MemberId;
+  /** A rack, or whatever may fail as one; unique among the folders. */
+  readonly faultDomain: FaultDomain;
+}
+
+export interface EmbeddedNodesOptions {
+  readonly folders: readonly ExtentFolder[];
+  readonly disk: Disk;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly metaStore: MetaStore;
+  readonly openFilesMax: number;
+  readonly spaceHighWatermark: number;
+  readonly onEvent: OnStreamEvent;
+}
+
+/** The extent nodes of one process. One whose folder cannot be used is absent until it can. */
+export class EmbeddedNodes {
+  readonly #options: EmbeddedNodesOptions;
+  readonly #nodes = new Map<MemberId, ExtentNode>();
+  /** Without a node for now. */
+  #unavailable: readonly ExtentFolder[];
+
+  private constructor(options: EmbeddedNodesOptions) {
+    this.#options = options;
+    this.#unavailable = options.folders;
+  }
+
+  static async open(options: EmbeddedNodesOptions): Promise<EmbeddedNodes> {
+    const nodes = new EmbeddedNodes(options);
+    await nodes.openUnavailable();
+    if (nodes.#nodes.size > 0) return nodes;
+    const directories = options.folders.map((folder) => folder.directory).join(', ');
+    throw new StoreError(
+      'DiskFailed',
+      `No extent folder can be used: ${directories}. Check that they are there.`
+    );
+  }
+
+  /** Tries the folders again that could not be used. */
+  async openUnavailable(): Promise<void> {
+    const failed: ExtentFolder[] = [];
+    for (const folder of this.#unavailable) {
+      const id = await this.#findRegistered(folder);
+      try {
+        const node = await this.#openNode(folder, id);
+        this.#nodes.set(node.lastStatus().memberId, node);
+      } catch (cause) {
+        failed.push(folder);
+        const { directory, faultDomain } = folder;
+        const known = id ?? folder.memberId ?? memberId(faultDomain);
+        this.#options.onEvent({ type: 'node-unavailable', memberId: known, faultDomain, directory, cause });
+      }
+    }
+    this.#unavailable = failed;
+  }
+
+  async #openNode(folder: ExtentFolder, registered: MemberId | undefined): Promise<ExtentNode> {
+    const { disk, clock, openFilesMax, spaceHighWatermark } = this.#options;
+    const id = await this.#openFolder(folder, registered);
+    return await ExtentNode.open({
+      disk,
+      clock,
+      directory: extentDirectory(folder),
+      memberId: id,
+      faultDomain: folder.faultDomain,
+      findNode: (other) => this.#nodes.get(other),
+      openFilesMax,
+      spaceHighWatermark
+    });
+  }
+
+  /** The folder says who it is, wherever it is mounted; one that is empty although it was used has lost its disk. */
+  async #openFolder(folder: ExtentFolder, registered: MemberId | undefined): Promise<MemberId> {
+    const { disk, random, metaStore } = this.#options;
+    const path = `${folder.directory}/${MEMBER_FILE}`;
+    const bytes = await disk.findBytes(path);
+    if (!bytes && registered) {
+      throw new StoreError(
+        'DiskFailed',
+        `${path} is missing, but extent node ${registered} was there. Mount its disk, or use a new fault domain.`
+      );
+    }
+    const id = bytes
+      ? memberId(Buffer.from(bytes).toString().trim())
+      : (folder.memberId ?? memberId(random.uuid()));
+    if (!bytes) {
+      await disk.createDirectory(extentDirectory(folder));
+      await disk.writeBytes(path, Buffer.from(`${id}\n`));
+    }
+    if (registered === id) return id;
+    const value = Buffer.from(JSON.stringify({ faultDomain: folder.faultDomain }));
+    await metaStore.transact({ compares: [], puts: [{ key: MEMBER_PREFIX + id, value }] });
+    return id;
+  }
+
+  /** The member that last had this fault domain. */
+  async #findRegistered({ faultDomain }: ExtentFolder): Promise<MemberId | undefined> {
+    const { entries } = await this.#options.metaStore.range(MEMBER_PREFIX);
+    const entry = entries.find(({ value }) => {
+      const member = JSON.parse(Buffer.from(value).toString()) as { faultDomain: string };
+      return member.faultDomain === faultDomain;
+    });
+    return entry && memberId(entry.key.slice(MEMBER_PREFIX.length));
+  }
+
+  readonly find = (id: MemberId): ExtentNode | undefined => this.#nodes.get(id);
+
+  readonly reachable = (): readonly ExtentNodeStatus[] =>
+    [...this.#nodes.values()].map((node) => node.lastStatus());
+
+  /** Measured anew. */
+  async status(): Promise<readonly ExtentNodeStatus[]> {
+    return await Promise.all(
+      [...this.#nodes.values()].map((node) => node.status().catch(() => node.lastStatus()))
+    );
+  }
+
+  async close(): Promise<void> {
+    await Promise.all([...this.#nodes.values()].map((node) => node.close()));
+  }
+}
+
+function extentDirectory({ directory }: ExtentFolder): string {
+  return `${directory}/extents`;
+}

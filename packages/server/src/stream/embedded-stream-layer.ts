@@ -1,0 +1,144 @@
+import { LIMITS } from '../api/index.js';
+import type { MetaStore } from '../coordination/index.js';
+import type { Clock, Disk, Random } from '../platform/index.js';
+import { EmbeddedNodes, type ExtentFolder } from './embedded-nodes.js';
+import { NodeDirectory } from './node-directory.js';
+import { StreamOwner } from './owned-stream.js';
+import type { OnStreamEvent } from './stream-event.js';
+import type {
+  BlockRange,
+  ExtentNodeSummary,
+  OpenStreamOptions,
+  OwnedStream,
+  StreamLayer
+} from './stream-layer.js';
+import { StreamManagerLeader } from './stream-manager-leader.js';
+import { StreamReader } from './stream-reader.js';
+
+const REPLICAS_MAX = 3;
+
+export interface EmbeddedStreamLayerOptions {
+  /** One extent node each; replication is the smaller of 3 and their number. */
+  readonly folders: readonly ExtentFolder[];
+  readonly disk: Disk;
+  readonly clock: Clock;
+  readonly random: Random;
+  /** Stays the caller's: close it after the stream layer. */
+  readonly metaStore: MetaStore;
+  readonly extentBytesMax?: number;
+  readonly openFilesMax?: number;
+  readonly spaceHighWatermark?: number;
+  readonly onEvent?: OnStreamEvent;
+}
+
+/** A stream layer whose extent nodes and stream manager are in this process. */
+export interface EmbeddedStreamLayer extends StreamLayer {
+  /** Does now what is done every minute: finds returned folders, orphans and replicas to repair. */
+  sweep(): Promise<void>;
+}
+
+/**
+ * Opens the stream layer of a single process on its folders; deletes what crashes left behind, in the background.
+ * @throws StoreError `DiskFailed` when none of the folders can be used.
+ */
+export async function openEmbeddedStreamLayer(
+  options: EmbeddedStreamLayerOptions
+): Promise<EmbeddedStreamLayer> {
+  const { clock, random, metaStore, onEvent = () => undefined } = options;
+  const embedded = await EmbeddedNodes.open({
+    ...options,
+    onEvent,
+    openFilesMax: options.openFilesMax ?? LIMITS.extentNodeOpenFilesMax,
+    spaceHighWatermark: options.spaceHighWatermark ?? LIMITS.spaceHighWatermark
+  });
+  const nodes = new NodeDirectory({
+    clock,
+    replicaCount: Math.min(REPLICAS_MAX, options.folders.length),
+    find: embedded.find,
+    reachable: embedded.reachable
+  });
+  const manager = await StreamManagerLeader.start({
+    metaStore,
+    clock,
+    random,
+    nodes,
+    onEvent,
+    candidate: 'embedded',
+    beforeSweep: () => embedded.openUnavailable()
+  });
+  const layer = new EmbeddedStreams({ ...options, onEvent, embedded, nodes, manager });
+  // What is left over costs only space, so nobody waits for it.
+  layer.sweep().catch((cause: unknown) => onEvent({ type: 'sweep-failed', cause }));
+  return layer;
+}
+
+interface EmbeddedStreamsOptions extends EmbeddedStreamLayerOptions {
+  readonly onEvent: OnStreamEvent;
+  readonly embedded: EmbeddedNodes;
+  readonly nodes: NodeDirectory;
+  readonly manager: StreamManagerLeader;
+}
+
+class EmbeddedStreams implements EmbeddedStreamLayer {
+  readonly #options: EmbeddedStreamsOptions;
+  readonly #reader: StreamReader;
+  readonly #owners = new Set<StreamOwner>();
+  #sweeping: Promise<unknown> = Promise.resolve();
+  #closing: Promise<void> | undefined;
+
+  constructor(options: EmbeddedStreamsOptions) {
+    this.#options = options;
+    this.#reader = new StreamReader(options);
+  }
+
+  async openStream({ streamId, epoch, durability }: OpenStreamOptions): Promise<OwnedStream> {
+    const { manager, nodes, clock, onEvent, extentBytesMax = LIMITS.extentBytesMax } = this.#options;
+    const { extents } = await manager.openStream({ streamId, epoch });
+    const owner: StreamOwner = new StreamOwner({
+      streamId,
+      epoch,
+      durability,
+      extents,
+      manager,
+      nodes,
+      clock,
+      onEvent,
+      extentBytesMax,
+      reader: this.#reader,
+      onClosed: () => this.#owners.delete(owner)
+    });
+    this.#owners.add(owner);
+    return owner;
+  }
+
+  readBlock(range: BlockRange, options?: { readonly signal?: AbortSignal }): Promise<Uint8Array> {
+    return this.#reader.readBlock(range, options);
+  }
+
+  async summary(): Promise<readonly ExtentNodeSummary[]> {
+    return await this.#options.embedded.status();
+  }
+
+  isFull(): boolean {
+    return this.#options.nodes.isFull();
+  }
+
+  sweep(): Promise<void> {
+    const sweep = this.#options.manager.sweep();
+    this.#sweeping = sweep.catch(() => undefined);
+    return sweep;
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
+    for (const owner of this.#owners) await owner.close();
+    const { manager, embedded } = this.#options;
+    await manager.close();
+    await this.#sweeping;
+    await embedded.close();
+  }
+}

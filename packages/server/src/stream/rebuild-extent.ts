@@ -1,0 +1,81 @@
+import { type ExtentId, StoreError } from '../api/index.js';
+import type { DiskFile } from '../platform/index.js';
+import {
+  EXTENT_HEADER_BYTES,
+  encodeExtentHeader,
+  encodeExtentSlot,
+  extentSlotOffset
+} from './extent-format.js';
+import type { FetchMessage } from './extent-node-api.js';
+import { checkBlock } from './inspect-blocks.js';
+
+/** At least one block of any size. */
+const RUN_BYTES_MAX = 8 * 1024 * 1024;
+
+/** Gives raw bytes of one replica of the extent. */
+export type FetchBytes = (message: FetchMessage) => Promise<Uint8Array>;
+
+export interface RebuildOptions {
+  readonly file: DiskFile;
+  readonly extentId: ExtentId;
+  readonly epoch: number;
+  readonly length: number;
+  /** In order of preference; each block comes from the first that has it intact. */
+  readonly sources: readonly FetchBytes[];
+}
+
+/**
+ * Fills an empty file with a sealed replica, every block verified, and syncs it.
+ * @throws StoreError `ChecksumMismatch` when some block is intact nowhere, `ReplicaUnavailable` when a source that may
+ * have it does not answer.
+ */
+export async function rebuildExtent({
+  file,
+  extentId,
+  epoch,
+  length,
+  sources
+}: RebuildOptions): Promise<void> {
+  await file.write([encodeExtentHeader({ extentId, epoch })], 0);
+  const slot = { state: 'sealed', generation: 2, epoch, length } as const;
+  await file.write([encodeExtentSlot(extentId, slot)], extentSlotOffset(slot.generation));
+  for (let offset = EXTENT_HEADER_BYTES; offset < length; ) {
+    const wanted = Math.min(RUN_BYTES_MAX, length - offset);
+    const run = await fetchIntactRun(sources, { extentId, offset, length: wanted });
+    await file.write([run], offset);
+    offset += run.byteLength;
+  }
+  await file.sync();
+}
+
+async function fetchIntactRun(sources: readonly FetchBytes[], message: FetchMessage): Promise<Uint8Array> {
+  let failure: unknown;
+  for (const fetch of sources) {
+    try {
+      const bytes = await fetch(message);
+      const run = intactRun(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength), message);
+      if (run.byteLength > 0) return run;
+    } catch (error) {
+      failure = error;
+    }
+  }
+  const place = `block at ${message.offset} of extent ${message.extentId}`;
+  if (failure === undefined) {
+    throw new StoreError('ChecksumMismatch', `No replica has the ${place} intact. Restore it from a backup.`);
+  }
+  const advice = 'and some did not answer. Try again when they do.';
+  throw new StoreError('ReplicaUnavailable', `No replica that answered has the ${place}, ${advice}`, {
+    cause: failure
+  });
+}
+
+/** The whole blocks at the start of `bytes` that are intact. */
+function intactRun(bytes: Buffer, { extentId, offset }: FetchMessage): Buffer {
+  let at = 0;
+  while (at < bytes.byteLength) {
+    const check = checkBlock(bytes, at, { extentId, offset: offset + at });
+    if (check.result !== 'intact') break;
+    at += check.header.blockBytes;
+  }
+  return bytes.subarray(0, at);
+}

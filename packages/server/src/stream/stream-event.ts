@@ -1,0 +1,47 @@
+import type { ExtentId, FaultDomain, MemberId, StreamId } from '../api/index.js';
+
+/** What an operator may want to know; nothing depends on it being heard. */
+export type StreamEvent =
+  /** An append failed; the extent is being sealed and its stream goes on in a new one. */
+  | {
+      readonly type: 'extent-replaced';
+      readonly streamId: StreamId;
+      readonly extentId: ExtentId;
+      readonly memberIds: readonly MemberId[];
+      readonly cause: unknown;
+    }
+  /** No replica had the extent undamaged: it is sealed with what there is, and reads of the damaged blocks fail. */
+  | { readonly type: 'extent-sealed-damaged'; readonly extentId: ExtentId; readonly length: number }
+  /** A new extent got fewer replicas than it should have. */
+  | {
+      readonly type: 'extent-under-replicated';
+      readonly extentId: ExtentId;
+      readonly replicaCount: number;
+      readonly wantedCount: number;
+    }
+  | { readonly type: 'replica-damaged'; readonly extentId: ExtentId; readonly memberId: MemberId }
+  | { readonly type: 'replica-rebuilt'; readonly extentId: ExtentId; readonly memberId: MemberId }
+  | {
+      readonly type: 'replica-rebuild-failed';
+      readonly extentId: ExtentId;
+      readonly memberId: MemberId;
+      readonly cause: unknown;
+    }
+  /** A folder is missing or unreadable; the other nodes serve. */
+  | {
+      readonly type: 'node-unavailable';
+      readonly memberId: MemberId;
+      readonly faultDomain: FaultDomain;
+      readonly directory: string;
+      readonly cause: unknown;
+    }
+  /** A node has files that this meta store never allocated: its tables may be older than the files. They are kept. */
+  | {
+      readonly type: 'unknown-extents-kept';
+      readonly memberId: MemberId;
+      readonly extentIds: readonly ExtentId[];
+    }
+  /** Background work failed and will be tried again. */
+  | { readonly type: 'sweep-failed'; readonly cause: unknown };
+
+export type OnStreamEvent = (event: StreamEvent) => void;

@@ -1,0 +1,124 @@
+import { isStoreError, StoreError } from '../api/index.js';
+import type { MetaLease, MetaStore } from '../coordination/index.js';
+import { StreamManager, type StreamManagerOptions } from './stream-manager.js';
+import type { StreamManagerApi } from './stream-manager-api.js';
+
+const ELECTION = 'stream-manager';
+const LEASE_MS = 10_000;
+const SWEEP_MS = 60_000;
+const RETRY_MS = 1000;
+
+export interface StreamManagerLeaderOptions extends Omit<StreamManagerOptions, 'leadership'> {
+  /** Of this process, for those who look who leads. */
+  readonly candidate: string;
+  /** Runs before each sweep, such as to find nodes that came back. */
+  readonly beforeSweep?: () => Promise<void>;
+}
+
+/** Campaigns to be the stream manager, is it while it leads, and campaigns again when that ends. */
+export class StreamManagerLeader implements StreamManagerApi {
+  readonly #options: StreamManagerLeaderOptions;
+  readonly #closed = new AbortController();
+  #manager: StreamManager | undefined;
+  #leading: Promise<void> = Promise.resolve();
+  #sweepTimer: Disposable | undefined;
+
+  private constructor(options: StreamManagerLeaderOptions) {
+    this.#options = options;
+  }
+
+  /** Resolves when it leads for the first time. */
+  static async start(options: StreamManagerLeaderOptions): Promise<StreamManagerLeader> {
+    const leader = new StreamManagerLeader(options);
+    await new Promise<void>((resolve, reject) => {
+      leader.#leading = leader.#run(resolve, reject);
+    });
+    leader.#scheduleSweep();
+    return leader;
+  }
+
+  async #run(onLeading: () => void, onFailure: (error: unknown) => void): Promise<void> {
+    let hasLed = false;
+    while (!this.#closed.signal.aborted) {
+      try {
+        await this.#lead(() => {
+          hasLed = true;
+          onLeading();
+        });
+      } catch (cause) {
+        // The first time someone waits for it; later ones can only be tried again.
+        if (!hasLed) return onFailure(cause);
+        if (this.#closed.signal.aborted) return;
+        this.#options.onEvent({ type: 'sweep-failed', cause });
+        await this.#options.clock.sleep(RETRY_MS, this.#closed.signal).catch(() => undefined);
+      }
+    }
+  }
+
+  /** One term: from the campaign to the loss of the leadership. */
+  async #lead(onLeading: () => void): Promise<void> {
+    const { metaStore, candidate } = this.#options;
+    const { signal } = this.#closed;
+    const lease = await metaStore.grantLease(LEASE_MS, { signal });
+    try {
+      const leadership = await metaStore.campaign(ELECTION, candidate, { lease, signal });
+      const manager = await StreamManager.open({ ...this.#options, leadership });
+      this.#manager = manager;
+      onLeading();
+      await aborted(AbortSignal.any([leadership.lost, signal]));
+      this.#manager = undefined;
+      await manager.close();
+    } finally {
+      await this.#revoke(lease);
+    }
+  }
+
+  /** So that a standby need not wait for the lease to run out. */
+  async #revoke(lease: MetaLease): Promise<void> {
+    if (!lease.lost.aborted) await lease.revoke().catch(() => undefined);
+  }
+
+  #scheduleSweep(): void {
+    this.#sweepTimer = this.#options.clock.setTimer(SWEEP_MS, () => {
+      this.sweep()
+        .catch((cause: unknown) => {
+          if (!isStoreError(cause, 'ServiceUnavailable'))
+            this.#options.onEvent({ type: 'sweep-failed', cause });
+        })
+        .finally(() => {
+          if (!this.#closed.signal.aborted) this.#scheduleSweep();
+        });
+    });
+  }
+
+  async sweep(): Promise<void> {
+    await this.#options.beforeSweep?.();
+    await this.#get().sweep();
+  }
+
+  async close(): Promise<void> {
+    this.#sweepTimer?.[Symbol.dispose]();
+    this.#closed.abort();
+    await this.#leading;
+  }
+
+  #get(): StreamManager {
+    if (this.#manager) return this.#manager;
+    throw new StoreError('ServiceUnavailable', 'This stream manager does not lead now. Ask the leader.');
+  }
+
+  openStream: StreamManagerApi['openStream'] = async (message) => await this.#get().openStream(message);
+  allocateExtent: StreamManagerApi['allocateExtent'] = async (message) =>
+    await this.#get().allocateExtent(message);
+  sealExtent: StreamManagerApi['sealExtent'] = async (message) => await this.#get().sealExtent(message);
+  releaseExtents: StreamManagerApi['releaseExtents'] = async (message) =>
+    await this.#get().releaseExtents(message);
+  moveExtents: StreamManagerApi['moveExtents'] = async (message) => await this.#get().moveExtents(message);
+  findExtent: StreamManagerApi['findExtent'] = async (message) => await this.#get().findExtent(message);
+  reportDamage: StreamManagerApi['reportDamage'] = async (message) => await this.#get().reportDamage(message);
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  if (signal.aborted) return Promise.resolve();
+  return new Promise((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));
+}

@@ -1,0 +1,144 @@
+import { type ExtentId, isStoreError, LIMITS, type MemberId, StoreError } from '../api/index.js';
+import type { ExtentNodeApi, ScannedHead, ScanPage } from './extent-node-api.js';
+import type { NodeDirectory } from './node-directory.js';
+import type { BlockRange } from './stream-layer.js';
+import type { ExtentView, StreamManagerApi } from './stream-manager-api.js';
+
+const PAGE_BYTES_FIRST = 1024 * 1024;
+const PAGE_BYTES_MAX = 2 * 1024 * 1024;
+/** For large blocks, of which only the head is wanted. */
+const PAGE_BYTES_SPARSE = 2 * LIMITS.checksumChunkBytes;
+/** Reads of the same part of an extent go to the same replica, whose system has it cached. */
+const SPREAD_BYTES = 1024 * 1024;
+
+export interface StreamReaderOptions {
+  readonly manager: StreamManagerApi;
+  readonly nodes: NodeDirectory;
+}
+
+export interface ScanRange {
+  readonly extentId: ExtentId;
+  readonly start: number;
+  readonly limit: number;
+}
+
+/** Reads verified bytes from whichever replica has them, and reports those that do not. */
+export class StreamReader {
+  readonly #options: StreamReaderOptions;
+
+  constructor(options: StreamReaderOptions) {
+    this.#options = options;
+  }
+
+  async readBlock(range: BlockRange, options: { readonly signal?: AbortSignal } = {}): Promise<Uint8Array> {
+    throwIfAborted(options.signal);
+    const extent = await this.#findExtent(range.extentId);
+    const replicas = rotated(extent.replicas, Math.floor(range.blockOffset / SPREAD_BYTES));
+    const failures: unknown[] = [];
+    for (const memberId of replicas) {
+      throwIfAborted(options.signal);
+      try {
+        return await this.#call(memberId, extent, range, (node) => node.readBlock(range));
+      } catch (error) {
+        failures.push(error);
+        await this.#reportFailure(range.extentId, memberId, error);
+      }
+    }
+    throw readFailure(range, failures);
+  }
+
+  /** The blocks that start in [start, limit) of a sealed extent, page by page, the next one being read ahead. */
+  async *scan({ extentId, start, limit }: ScanRange): AsyncIterable<readonly ScannedHead[]> {
+    const extent = await this.#findExtent(extentId);
+    let pageBytes = PAGE_BYTES_FIRST;
+    let offset = start;
+    if (offset >= limit) return;
+    let reading = this.#readPage(extent, { extentId, start: offset, limit }, pageBytes);
+    while (offset < limit) {
+      const page = await reading;
+      const advancedBytes = page.nextOffset - offset;
+      pageBytes = advancedBytes > 2 * PAGE_BYTES_MAX ? PAGE_BYTES_SPARSE : PAGE_BYTES_MAX;
+      offset = page.nextOffset;
+      if (offset < limit) {
+        reading = this.#readPage(extent, { extentId, start: offset, limit }, pageBytes);
+        // Its failure is met at the next turn, unless the caller stops before.
+        reading.catch(() => undefined);
+      }
+      yield page.blocks;
+    }
+  }
+
+  /** At least one block, from the first replica that has it. */
+  async #readPage(extent: ExtentView, range: ScanRange, pageBytes: number): Promise<ScanPage> {
+    const { extentId, start: offset, limit } = range;
+    const failures: unknown[] = [];
+    for (const memberId of extent.replicas) {
+      try {
+        const page = await this.#call(memberId, extent, { extentId, blockOffset: offset }, (node) =>
+          node.scan({ extentId, offset, limit, pageBytes })
+        );
+        if (page.blocks.length > 0) return page;
+        throw new StoreError('ChecksumMismatch', `Block at ${offset} of extent ${extentId} is damaged.`);
+      } catch (error) {
+        failures.push(error);
+        await this.#reportFailure(extentId, memberId, error);
+      }
+    }
+    throw readFailure({ extentId, blockOffset: offset }, failures);
+  }
+
+  async #findExtent(extentId: ExtentId): Promise<ExtentView> {
+    const extent = await this.#options.manager.findExtent({ extentId });
+    if (extent) return extent;
+    throw new StoreError('ExtentNotFound', `Extent ${extentId} was deleted. Look the object up again.`);
+  }
+
+  async #call<Result>(
+    memberId: MemberId,
+    { replicas }: ExtentView,
+    { extentId }: Pick<BlockRange, 'extentId' | 'blockOffset'>,
+    run: (node: ExtentNodeApi) => Promise<Result>
+  ): Promise<Result> {
+    const call = { memberId, replicaCount: replicas.length, what: `Reading extent ${extentId}` };
+    return await this.#options.nodes.call(call, run);
+  }
+
+  async #reportFailure(extentId: ExtentId, memberId: MemberId, error: unknown): Promise<void> {
+    if (!isStoreError(error, 'ChecksumMismatch', 'ExtentNotFound', 'DiskFailed')) return;
+    // The read goes on without it; the next bad read reports again.
+    await this.#options.manager.reportDamage({ extentId, memberId }).catch(() => undefined);
+  }
+}
+
+function throwIfAborted(signal: AbortSignal | undefined): void {
+  if (signal?.aborted)
+    throw new StoreError('Cancelled', 'The caller gave the read up.', { cause: signal.reason });
+}
+
+function rotated(members: readonly MemberId[], by: number): readonly MemberId[] {
+  if (members.length < 2) return members;
+  const start = by % members.length;
+  return [...members.slice(start), ...members.slice(0, start)];
+}
+
+/** Bad bytes everywhere, or no bytes at all, or a replica that may yet have good ones. */
+function readFailure(
+  { extentId, blockOffset }: Pick<BlockRange, 'extentId' | 'blockOffset'>,
+  failures: readonly unknown[]
+): StoreError {
+  const cause: unknown = failures[0];
+  const place = `block at ${blockOffset} of extent ${extentId}`;
+  const codes = failures.map((failure) => (isStoreError(failure) ? failure.code : 'InternalError'));
+  if (codes.every((code) => code === 'ExtentNotFound')) {
+    return new StoreError('ExtentNotFound', `No node has the ${place}. Look the object up again.`, { cause });
+  }
+  if (codes.every((code) => code === 'ChecksumMismatch' || code === 'ExtentNotFound')) {
+    const advice = 'Restore it from a backup.';
+    return new StoreError('ChecksumMismatch', `The ${place} is damaged on every replica. ${advice}`, {
+      cause
+    });
+  }
+  return new StoreError('ReplicaUnavailable', `No replica could give the ${place}. Try again later.`, {
+    cause
+  });
+}
