@@ -134,13 +134,16 @@ export function decodeBlockHeader(
   if (crc32c(bytes.subarray(at + 8, at + headerBytes)) !== bytes.readUInt32LE(at + 4)) return 'bad';
   if (readUint64(bytes, at + 24) !== place.extentId || readUint64(bytes, at + 32) !== place.offset)
     return 'bad';
+  const durableLength = readUint64(bytes, at + 40);
+  // A client's bytes could forge the image of a block, but not that later bytes were durable.
+  if (durableLength > place.offset) return 'bad';
   return {
     offset: place.offset,
     headerBytes,
     payloadLength,
     blockBytes: headerBytes + alignUp(payloadLength),
     sequence: readUint64(bytes, at + 16),
-    durableLength: readUint64(bytes, at + 40)
+    durableLength
   };
 }
 
