@@ -43,7 +43,7 @@ export class FileState {
   #moving: Promise<void> | undefined;
   #attributes: PosixAttributes;
   #modifiedAtMs: number;
-  /** The key in the bucket; a rename changes it. */
+  /** The key in the bucket; `moved` changes it. */
   key: string;
   base: ObjectHead | undefined;
   size: number;
@@ -106,7 +106,14 @@ export class FileState {
   async write(offset: number | undefined, bytes: Uint8Array): Promise<void> {
     if ((offset ?? this.size) + bytes.byteLength > LIMITS.objectBytesMax)
       throw new FileSystemError('EFBIG', `a file has at most ${LIMITS.objectBytesMax} bytes`);
-    if (bytes.byteLength === 0) return;
+    for (let position = 0; position < bytes.byteLength; position += BLOCK_BYTES) {
+      const at = offset === undefined ? undefined : offset + position;
+      await this.#writePiece(at, bytes.subarray(position, position + BLOCK_BYTES));
+    }
+  }
+
+  /** A piece of at most a block: larger ones might wait for more memory than there is. */
+  async #writePiece(offset: number | undefined, bytes: Uint8Array): Promise<void> {
     if (this.#moving) await this.#moving;
     if (this.#scratch) return this.#writeScratch(this.#scratch, offset, bytes);
     const { memory } = this.#services;
@@ -120,7 +127,7 @@ export class FileState {
     } finally {
       memory.unreserve(reserved);
     }
-    return this.write(offset, bytes);
+    return this.#writePiece(offset, bytes);
   }
 
   async truncate(size: number): Promise<void> {
@@ -142,8 +149,18 @@ export class FileState {
 
   /** Goes on with a newer version that was made elsewhere; ignored while there are changes to commit. */
   adopt(head: ObjectHead): void {
-    if (this.isDirty || this.isDetached || head.generation <= (this.base?.generation ?? 0)) return;
-    this.#rebase(head);
+    const { base } = this;
+    if (this.isDirty || this.isDetached || !base) return;
+    // A key that was deleted and made again counts its generations from one.
+    const isNewer =
+      head.generation > base.generation || (head.etag !== base.etag && head.modifiedAtMs > base.modifiedAtMs);
+    if (isNewer) this.#rebase(head);
+  }
+
+  /** The file has another key; `head` as the store has it there, where that is known. */
+  moved(key: string, head?: ObjectHead): void {
+    this.key = key;
+    if (this.base) this.base = head ?? { ...this.base, key, generation: 0 };
   }
 
   /** Changes attributes; in the store with the next commit. */

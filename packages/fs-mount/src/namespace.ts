@@ -115,10 +115,7 @@ export class Namespace {
     const state = files.find(key);
     const moveKey = () => store.objects.rename({ bucket, key, to: { key: newKey } });
     const head = await (state ? this.#holding([state], moveKey) : moveKey());
-    if (state) {
-      files.rename(state, newKey);
-      state.adopt(head);
-    }
+    if (state) files.rename(state, newKey, head);
     entries.changed(key, { type: 'none' });
     entries.changed(newKey, { type: 'object', head });
   }
@@ -128,12 +125,16 @@ export class Namespace {
     const prefix = `${source.target.key}/`;
     const newPrefix = `${target.target.key}/`;
     if (entries.isRoot(source.target)) throw new FileSystemError('EBUSY', 'the root of a mount stays');
-    if (target.type !== 'none' && target.type !== 'directory')
-      throw new FileSystemError('ENOTDIR', `${to} is a file`);
     if (newPrefix.startsWith(prefix))
       throw new FileSystemError('EINVAL', 'a directory cannot move into itself');
+    if (target.type !== 'none' && target.type !== 'directory')
+      throw new FileSystemError('ENOTDIR', `${to} is a file`);
     if (entries.hasUnstored(newPrefix)) throw new FileSystemError('ENOTEMPTY', `${to} has files in it`);
-    await Promise.all([removals.flushUnder(prefix), removals.flushUnder(newPrefix)]);
+    await Promise.all([
+      removals.flushUnder(prefix),
+      removals.flushUnder(newPrefix),
+      removals.flush(target.target.key)
+    ]);
     await this.#keepParent(source.target.key);
     const states = files.under(prefix);
     await this.#holding(states, () => store.objects.renamePrefix({ bucket, prefix, to: newPrefix }));

@@ -56,9 +56,9 @@ export class OpenFiles {
       if (!state.base && state.key.startsWith(prefix) && !state.key.includes('/', prefix.length)) yield state;
   }
 
-  rename(state: FileState, key: string): void {
+  rename(state: FileState, key: string, head?: ObjectHead): void {
     this.remove(state);
-    state.key = key;
+    state.moved(key, head);
     this.#states.set(key, state);
   }
 
