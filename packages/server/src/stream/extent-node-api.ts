@@ -13,8 +13,9 @@ export interface ExtentNodeApi {
   /**
    * Appends whole blocks at the replica's exact end. Resolves when they, and all before them, are durable (or written).
    * Any failure ends the replica's life as an appendable one.
-   * @throws StoreError `StaleEpoch` (another owner took over), `ExtentSealed` (frozen, sealed or failed before),
-   * `NoSpace` (not a byte was accepted, or the disk filled up), `DiskFailed`, `ExtentNotFound`.
+   * @throws StoreError `StaleEpoch` (another owner took over; not a byte was accepted), `ExtentSealed` (frozen, sealed
+   * or failed before), `ReplicaUnavailable` (frozen meanwhile: it may be stored or not), `NoSpace` (not a byte was
+   * accepted, or the disk filled up), `DiskFailed`, `ExtentNotFound`.
    */
   append(message: AppendMessage): Promise<void>;
   /** See `StreamLayer.readBlock`; of this replica only. */

@@ -207,16 +207,13 @@ export class ExtentReplica {
 
   /** Synchronous: no append is accepted, and none acknowledged, from here on. */
   #stopAppends(epoch: number): void {
-    const isNewOwner = epoch > this.#epoch;
     this.#epoch = epoch;
     if (this.#state !== 'active') return;
     this.#state = 'frozen';
     this.#isVerified = true;
-    this.#refusePending(
-      isNewOwner
-        ? this.#staleEpoch(epoch)
-        : new StoreError('ExtentSealed', `Extent ${this.#extentId} is being sealed. Use a new extent.`)
-    );
+    // They may be written already, and then the length that the freeze answers holds them.
+    const message = `Extent ${this.#extentId} was frozen before the append was durable. Seal it, then look.`;
+    this.#refusePending(new StoreError('ReplicaUnavailable', message));
   }
 
   #alone<Result>(run: () => Promise<Result>): Promise<Result> {
