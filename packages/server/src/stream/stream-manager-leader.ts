@@ -1,5 +1,5 @@
 import { isStoreError, StoreError } from '../api/index.js';
-import type { MetaLease, MetaStore } from '../coordination/index.js';
+import type { MetaLease } from '../coordination/index.js';
 import { StreamManager, type StreamManagerOptions } from './stream-manager.js';
 import type { StreamManagerApi } from './stream-manager-api.js';
 

@@ -9,12 +9,12 @@ import {
 } from '../api/index.js';
 import type { Clock } from '../platform/index.js';
 import { BLOCK_PAYLOAD_BYTES_MAX, blockBytes } from './block-format.js';
-import { encodeBatch } from './encode-batch.js';
 import { EXTENT_HEADER_BYTES } from './extent-format.js';
-import { NodeDirectory } from './node-directory.js';
+import type { NodeDirectory } from './node-directory.js';
+import { OpenExtent, type PendingBlock } from './open-extent.js';
 import type { OnStreamEvent } from './stream-event.js';
 import type { AppendBlock, BlockLocation, StreamPosition } from './stream-layer.js';
-import type { AllocateExtentAnswer, AllocateExtentMessage, StreamManagerApi } from './stream-manager-api.js';
+import type { AllocateExtentMessage, StreamManagerApi } from './stream-manager-api.js';
 
 /** One is being synced, one written, the next ones wait at the nodes: the disks never wait for this process. */
 const BATCHES_IN_FLIGHT_MAX = 4;
@@ -24,8 +24,12 @@ const BATCH_BLOCKS_MAX = 1024;
 const ATTEMPTS_MAX = 6;
 /** The same when each time a disk was full. */
 const FULL_ATTEMPTS_MAX = 2;
+/** Calls of the stream manager: some seconds, in which another one may take over. */
+const CALL_ATTEMPTS_MAX = 10;
 const BACKOFF_MS_MIN = 10;
 const BACKOFF_MS_MAX = 1000;
+
+const CLOSED = new StoreError('ServiceUnavailable', 'The stream was closed. Open it again.');
 
 export interface StreamWriterOptions {
   readonly streamId: StreamId;
@@ -41,32 +45,6 @@ export interface StreamWriterOptions {
   readonly onSealed: (extentId: ExtentId, length: number) => void;
 }
 
-interface PendingBlock {
-  readonly sequence: number;
-  readonly parts: readonly Uint8Array[];
-  readonly payloadLength: number;
-  readonly resolve: (location: BlockLocation) => void;
-  readonly reject: (error: unknown) => void;
-  /** Where it was sent last. */
-  extentId: ExtentId | undefined;
-  offset: number;
-  /** Inside the sealed length of an extent that was given up before it was acknowledged: stored, but maybe not on all replicas. */
-  storedAt: BlockLocation | undefined;
-}
-
-interface OpenExtent extends AllocateExtentAnswer {
-  nextOffset: number;
-  acknowledgedLength: number;
-}
-
-interface Batch {
-  readonly blocks: readonly PendingBlock[];
-  readonly bytes: number;
-  readonly endOffset: number;
-  /** Replicas that have not answered yet. */
-  readonly waitingFor: Set<MemberId>;
-}
-
 /**
  * Appends for the owner of a stream:
  *
@@ -77,19 +55,16 @@ interface Batch {
  */
 export class StreamWriter {
   readonly #options: StreamWriterOptions;
+  /** Not sent yet, or to be sent again. */
   #queue: PendingBlock[] = [];
-  #batches: Batch[] = [];
-  #bytesInFlight = 0;
   #extent: OpenExtent | undefined;
   #position: StreamPosition | undefined;
   /** Sealing or allocating: nothing is sent meanwhile. */
   #changing: Promise<void> | undefined;
   #isPumpScheduled = false;
   #stopError: StoreError | undefined;
+  #isClosing = false;
   #failureCount = 0;
-  /** When the last answer came, or the first batch after a pause went out. */
-  #progressAtMs = 0;
-  #watchdog: Disposable | undefined;
   #idleWaiters: (() => void)[] = [];
 
   constructor(options: StreamWriterOptions) {
@@ -98,6 +73,7 @@ export class StreamWriter {
 
   append({ sequence, parts }: AppendBlock): Promise<BlockLocation> {
     if (this.#stopError) return Promise.reject(this.#stopError);
+    if (this.#isClosing) return Promise.reject(CLOSED);
     let payloadLength = 0;
     for (const part of parts) payloadLength += part.byteLength;
     assert(payloadLength >= 1 && payloadLength <= BLOCK_PAYLOAD_BYTES_MAX, 'a block has a legal size');
@@ -120,7 +96,8 @@ export class StreamWriter {
 
   /** Seals the open extent, if any, when all appends before the call are done; the next append opens a new one. */
   async sealOpenExtent(): Promise<void> {
-    await this.#idle();
+    // An append may come between the moment it is idle and the one this call goes on.
+    while (this.#isBusy()) await this.#idle();
     const extent = this.#extent;
     if (!extent || this.#stopError) return;
     await this.#change(async () => {
@@ -133,9 +110,14 @@ export class StreamWriter {
 
   /** Waits for the appends before the call, then takes no more. */
   async close(): Promise<void> {
-    await this.#idle();
-    this.#stop(new StoreError('ServiceUnavailable', 'The stream was closed. Open it again.'));
+    this.#isClosing = true;
+    if (this.#isBusy()) await this.#idle();
+    this.#stop(CLOSED);
     await this.#changing;
+  }
+
+  #isBusy(): boolean {
+    return this.#queue.length > 0 || this.#changing !== undefined || (this.#extent?.batchCount ?? 0) > 0;
   }
 
   #idle(): Promise<void> {
@@ -161,26 +143,29 @@ export class StreamWriter {
         this.#startChange(() => this.#openExtent());
         return;
       }
-      if (this.#batches.length >= BATCHES_IN_FLIGHT_MAX) return;
-      if (this.#bytesInFlight >= LIMITS.streamBytesInFlightMax) return;
+      const { batchCount, bytesInFlight, isFenced } = this.#extent;
+      if (isFenced || batchCount >= BATCHES_IN_FLIGHT_MAX) return;
+      if (bytesInFlight >= LIMITS.streamBytesInFlightMax) return;
       const blocks = this.#takeBatch(this.#extent);
       if (blocks.length > 0) {
-        this.#send(this.#extent, blocks);
+        this.#extent.send(blocks);
         continue;
       }
       // Full. The next extent may only get blocks when all of this one are acknowledged, or a retry would reorder them.
-      if (this.#batches.length === 0) this.#startChange(() => this.#openExtent());
+      if (batchCount === 0) this.#startChange(() => this.#openExtent());
       return;
     }
-    if (this.#queue.length === 0 && this.#batches.length === 0 && !this.#changing) {
-      for (const resolve of this.#idleWaiters.splice(0)) resolve();
-    }
+    if (!this.#isBusy()) this.#wakeIdle();
+  }
+
+  #wakeIdle(): void {
+    for (const resolve of this.#idleWaiters.splice(0)) resolve();
   }
 
   /** As many queued blocks as fit the batch and the extent; none when the extent is full. */
-  #takeBatch({ nextOffset }: OpenExtent): readonly PendingBlock[] {
+  #takeBatch({ nextOffset, bytesInFlight }: OpenExtent): readonly PendingBlock[] {
     const { extentBytesMax } = this.#options;
-    const bytesMax = Math.min(BATCH_BYTES_MAX, LIMITS.streamBytesInFlightMax - this.#bytesInFlight);
+    const bytesMax = Math.min(BATCH_BYTES_MAX, LIMITS.streamBytesInFlightMax - bytesInFlight);
     let offset = nextOffset;
     let count = 0;
     while (count < this.#queue.length && count < BATCH_BLOCKS_MAX) {
@@ -195,94 +180,32 @@ export class StreamWriter {
     return this.#queue.splice(0, count);
   }
 
-  #send(extent: OpenExtent, blocks: readonly PendingBlock[]): void {
-    const { epoch, durability, nodes } = this.#options;
-    const { extentId, replicas, nextOffset: offset } = extent;
-    // With `os` nothing is known to be durable, and recovery must not take what a power cut lost for damage.
-    const durableLength = durability === 'sync' ? extent.acknowledgedLength : EXTENT_HEADER_BYTES;
-    const parts = encodeBatch({ extentId, offset, durableLength }, blocks);
-    const last = blocks.at(-1)!;
-    const endOffset = last.offset + blockBytes(last.payloadLength);
-    const bytes = endOffset - offset;
-    const batch: Batch = { blocks, bytes, endOffset, waitingFor: new Set(replicas) };
-    for (const block of blocks) block.extentId = extentId;
-    extent.nextOffset = endOffset;
-    this.#batches.push(batch);
-    this.#bytesInFlight += bytes;
-    this.#watch();
-
-    for (const memberId of replicas) {
-      const node = nodes.find(memberId);
-      if (!node) {
-        const error = new StoreError('ReplicaUnavailable', `Extent node ${memberId} cannot be reached.`);
-        this.#onFailure(extent, [memberId], error);
-        return;
-      }
-      node.append({ extentId, epoch, offset, parts, durability }).then(
-        () => this.#onAnswer(extent, batch, memberId),
-        (error: unknown) => this.#onFailure(extent, [memberId], error)
-      );
-    }
-  }
-
-  #onAnswer(extent: OpenExtent, batch: Batch, memberId: MemberId): void {
-    if (extent !== this.#extent) return;
-    this.#progressAtMs = this.#options.clock.monotonicMs();
-    batch.waitingFor.delete(memberId);
-    while (this.#batches.length > 0 && this.#batches[0]!.waitingFor.size === 0) {
-      this.#acknowledge(extent, this.#batches.shift()!);
-    }
-    this.#pump();
-  }
-
-  #acknowledge(extent: OpenExtent, batch: Batch): void {
-    this.#bytesInFlight -= batch.bytes;
+  #onAcknowledged(extent: OpenExtent, blocks: readonly PendingBlock[]): void {
     this.#failureCount = 0;
     const { extentId } = extent;
-    extent.acknowledgedLength = batch.endOffset;
-    this.#position = { extentId, offset: batch.endOffset };
-    for (const { resolve, offset, payloadLength } of batch.blocks) {
+    this.#position = { extentId, offset: extent.acknowledgedLength };
+    for (const { resolve, offset, payloadLength } of blocks) {
       resolve({ extentId, offset, length: payloadLength });
     }
+    this.#schedulePump();
   }
 
-  /** Keeps one timer running while batches are in flight: a slow disk may take long for all, but not for one answer. */
-  #watch(): void {
-    if (this.#batches.length === 1) this.#progressAtMs = this.#options.clock.monotonicMs();
-    this.#watchdog ??= this.#startWatchdog(NodeDirectory.timeoutMs(this.#extent?.replicas.length ?? 1));
-  }
-
-  #startWatchdog(delayMs: number): Disposable {
-    return this.#options.clock.setTimer(delayMs, () => {
-      this.#watchdog = undefined;
-      const extent = this.#extent;
-      const oldest = this.#batches[0];
-      if (!extent || !oldest) return;
-      const timeoutMs = NodeDirectory.timeoutMs(extent.replicas.length);
-      const remainingMs = this.#progressAtMs + timeoutMs - this.#options.clock.monotonicMs();
-      if (remainingMs > 0) {
-        this.#watchdog = this.#startWatchdog(remainingMs);
-        return;
-      }
-      const name = `A replica of extent ${extent.extentId}`;
-      const message = `${name} took longer than ${timeoutMs} ms to append. Check the node and its disk.`;
-      this.#onFailure(extent, [...oldest.waitingFor], new StoreError('ReplicaUnavailable', message));
-    });
-  }
-
-  /** Gives the extent up. Its replicas may still read the borrowed blocks: what they write past the seal is cut. */
-  #onFailure(extent: OpenExtent, memberIds: readonly MemberId[], cause: unknown): void {
-    if (extent !== this.#extent) return;
-    this.#extent = undefined;
-    const unacknowledged = this.#batches.flatMap((batch) => batch.blocks);
-    this.#batches = [];
-    this.#bytesInFlight = 0;
-    this.#queue = [...unacknowledged, ...this.#queue];
+  #onFailed(extent: OpenExtent, cause: unknown, memberIds: readonly MemberId[]): void {
+    this.#takeBack(extent);
+    if (isStoreError(cause, 'StaleEpoch')) {
+      this.#stop(cause);
+      return;
+    }
     const { streamId, onEvent } = this.#options;
     onEvent({ type: 'extent-replaced', streamId, extentId: extent.extentId, memberIds, cause });
     this.#failureCount += 1;
-    if (isStoreError(cause, 'StaleEpoch')) this.#stop(cause);
-    else this.#startChange(() => this.#replaceExtent(extent, memberIds, cause));
+    this.#startChange(() => this.#replaceExtent(extent, memberIds, cause));
+  }
+
+  /** What was not acknowledged comes first again. */
+  #takeBack(extent: OpenExtent): void {
+    this.#queue = [...extent.abandon(), ...this.#queue];
+    this.#extent = undefined;
   }
 
   async #replaceExtent(extent: OpenExtent, suspects: readonly MemberId[], cause: unknown): Promise<void> {
@@ -312,14 +235,25 @@ export class StreamWriter {
     if (!full) return await this.#allocate({ streamId, epoch, suspects: [] });
     const previous = { extentId: full.extentId, length: full.acknowledgedLength };
     await this.#allocate({ streamId, epoch, suspects: [], previous });
+    this.#options.onSealed(previous.extentId, previous.length);
   }
 
   async #allocate(message: AllocateExtentMessage): Promise<void> {
-    const answer = await this.#persist(() => this.#options.manager.allocateExtent(message));
-    if (this.#extent) this.#leave(this.#extent, this.#extent.acknowledgedLength);
-    this.#extent = { ...answer, nextOffset: EXTENT_HEADER_BYTES, acknowledgedLength: EXTENT_HEADER_BYTES };
-    this.#position = { extentId: answer.extentId, offset: EXTENT_HEADER_BYTES };
-    this.#options.onOpened(answer.extentId);
+    const { manager, epoch, durability, nodes, clock, onOpened } = this.#options;
+    const { extentId, replicas } = await this.#persist(() => manager.allocateExtent(message));
+    const extent: OpenExtent = new OpenExtent({
+      extentId,
+      replicas,
+      epoch,
+      durability,
+      nodes,
+      clock,
+      onAcknowledged: (blocks) => this.#onAcknowledged(extent, blocks),
+      onFailed: (cause, memberIds) => this.#onFailed(extent, cause, memberIds)
+    });
+    this.#extent = extent;
+    this.#position = { extentId, offset: EXTENT_HEADER_BYTES };
+    onOpened(extentId);
   }
 
   #leave(extent: OpenExtent, length: number): void {
@@ -333,7 +267,7 @@ export class StreamWriter {
       try {
         return await call();
       } catch (error) {
-        if (isStoreError(error, 'StaleEpoch', 'NoSpace') || attempt === ATTEMPTS_MAX) throw error;
+        if (isStoreError(error, 'StaleEpoch', 'NoSpace') || attempt === CALL_ATTEMPTS_MAX) throw error;
         if (this.#stopError) throw this.#stopError;
       }
       await this.#backOff(attempt);
@@ -346,7 +280,10 @@ export class StreamWriter {
 
   #startChange(run: () => Promise<void>): void {
     this.#change(run).catch((error: unknown) => {
-      if (!isStoreError(error, 'NoSpace')) return this.#stop(error);
+      if (!isStoreError(error, 'NoSpace')) {
+        this.#stop(error);
+        return;
+      }
       for (const { storedAt, resolve, reject } of this.#queue.splice(0)) {
         // What is stored for good must not be reported as refused.
         if (storedAt) resolve(storedAt);
@@ -369,17 +306,20 @@ export class StreamWriter {
 
   #stop(cause: unknown): void {
     if (this.#stopError) return;
+    const name = `Stream ${this.#options.streamId}`;
+    const advice = 'Open it again and read what is there.';
     const unknown = new StoreError(
       'ReplicaUnavailable',
-      `Stream ${this.#options.streamId} stopped with appends in flight. Open it again and read what is there.`,
-      { cause }
+      `${name} stopped with appends in flight. ${advice}`,
+      {
+        cause
+      }
     );
-    this.#stopError = isStoreError(cause, 'StaleEpoch', 'ServiceUnavailable') ? cause : unknown;
-    this.#extent = undefined;
-    for (const block of this.#queue.splice(0)) {
-      block.reject(block.extentId === undefined ? this.#stopError : unknown);
+    this.#stopError = cause === CLOSED ? CLOSED : isStoreError(cause, 'StaleEpoch') ? cause : unknown;
+    if (this.#extent) this.#takeBack(this.#extent);
+    for (const { reject, extentId } of this.#queue.splice(0)) {
+      reject(extentId === undefined ? this.#stopError : unknown);
     }
-    this.#watchdog?.[Symbol.dispose]();
-    for (const resolve of this.#idleWaiters.splice(0)) resolve();
+    this.#wakeIdle();
   }
 }
