@@ -1,5 +1,5 @@
 import { faultDomain, memberId, streamId } from '../../api/index.js';
-import { type EmbeddedMetaStore, openEmbeddedMetaStore } from '../../coordination/index.js';
+import { type EmbeddedMetaStore, type MetaStore, openEmbeddedMetaStore } from '../../coordination/index.js';
 import {
   type Disk,
   FaultyDisk,
@@ -24,6 +24,8 @@ export interface StreamFixtureOptions {
   readonly capacityBytes?: number;
   /** Lets other work come between the steps of the disk. */
   readonly isSlow?: boolean;
+  /** Between the stream manager and its tables. */
+  readonly wrapMetaStore?: (metaStore: MetaStore) => MetaStore;
 }
 
 /** A stream layer on a disk in memory that can crash, fail by rules and be reopened. */
@@ -77,7 +79,7 @@ export class StreamFixture implements AsyncDisposable {
         disk,
         clock,
         random,
-        metaStore: this.#metaStore,
+        metaStore: this.options.wrapMetaStore?.(this.#metaStore) ?? this.#metaStore,
         ...(extentBytesMax === undefined ? {} : { extentBytesMax }),
         onEvent: (event) => this.events.push(event)
       })
