@@ -52,7 +52,7 @@ export async function upload(
   try {
     if (body instanceof Uint8Array && body.length <= LIMITS.bodyBytesMax)
       return await putWhole(calls, input, [body]);
-    const first = await firstBlocks(blocks, stop.signal);
+    const first = await firstBlocks(blocks, stop);
     if (first.isAll)
       return await putWhole(
         calls,
@@ -83,11 +83,11 @@ async function putWhole(
 }
 
 /** Reads on until it is clear whether all bytes fit one call. */
-async function firstBlocks(blocks: AsyncGenerator<UploadBlock, void>, signal: AbortSignal) {
+async function firstBlocks(blocks: AsyncGenerator<UploadBlock, void>, stop: Stop) {
   const found: UploadBlock[] = [];
   let bytes = 0;
   while (bytes <= LIMITS.bodyBytesMax) {
-    const next = await nextBlock(blocks, signal);
+    const next = await nextBlock(blocks, stop);
     if (!next) return { blocks: found, isAll: true };
     found.push(next);
     bytes += next.bytes.length;
@@ -128,7 +128,7 @@ class BlockUpload {
     try {
       for (const block of first) await this.#send(block);
       for (;;) {
-        const block = await nextBlock(rest, this.#stop.signal);
+        const block = await nextBlock(rest, this.#stop);
         if (!block) break;
         await this.#send(block);
       }
@@ -210,11 +210,12 @@ function stopSignal(outer: AbortSignal | undefined): Stop {
 /** The next block, unless the upload ends first: the body may be a pipe that never gives more. */
 async function nextBlock(
   blocks: AsyncGenerator<UploadBlock, void>,
-  signal: AbortSignal
+  stop: Stop
 ): Promise<UploadBlock | undefined> {
+  const { signal } = stop;
   let onAbort = () => {};
   const aborted = new Promise<never>((_resolve, reject) => {
-    onAbort = () => reject(signal.reason instanceof Error ? signal.reason : cancelledError(signal));
+    onAbort = () => reject(stop.error());
     if (signal.aborted) onAbort();
     signal.addEventListener('abort', onAbort, { once: true });
   });
