@@ -8,6 +8,7 @@ import { fileURLToPath } from 'node:url';
 /* `stampede up` as its own process, as a user would run it: for tests and benchmarks. */
 
 export const ROOT = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
+export const COMMAND = join(ROOT, 'dist/src/main.js');
 const READY_TIMEOUT_MS = 60_000;
 
 export interface StoreProcess extends AsyncDisposable {
@@ -31,15 +32,7 @@ export interface StoreProcessOptions {
 /** Starts the store and waits until it is ready. */
 export async function startStore(options: StoreProcessOptions): Promise<StoreProcess> {
   const port = await freePort();
-  const args = [
-    join(ROOT, 'dist/src/main.js'),
-    'up',
-    '--data',
-    options.data,
-    '--port',
-    String(port),
-    '--json'
-  ];
+  const args = [COMMAND, 'up', '--data', options.data, '--port', String(port), '--json'];
   if (options.mount) args.push('--mount', options.mount);
   if (options.durability) args.push('--durability', options.durability);
   if (options.nodes) args.push('--nodes', String(options.nodes));
