@@ -34,6 +34,11 @@ export function storeErrorFrom(error: unknown): StoreError {
   });
 }
 
+/** Whether the other side is not there, or no longer. */
+export function isUnreachable(error: Error): boolean {
+  return 'code' in error && typeof error.code === 'string' && UNREACHABLE.has(error.code);
+}
+
 /** Why a call ended early, as a `StoreError`: what the caller gave to `abort()`, else `Cancelled`. */
 export function cancelledError(signal: AbortSignal): StoreError {
   const { reason } = signal;
@@ -53,7 +58,7 @@ function codeOf(error: Error): ErrorCode | undefined {
     if (isErrorCode(code)) return code;
   }
   if (!('code' in error) || typeof error.code !== 'string') return undefined;
-  if (UNREACHABLE.has(error.code)) return 'ServiceUnavailable';
+  if (isUnreachable(error)) return 'ServiceUnavailable';
   return error.code === 'ETIMEDOUT' ? 'DeadlineExceeded' : undefined;
 }
 

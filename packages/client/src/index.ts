@@ -79,12 +79,20 @@ export {
 } from '@stampede/server/api';
 export { type CallKind, type CallName, callsOver, type Invoker, invokerOver } from './call-table.js';
 export type { Clock, Random } from './clock.js';
+export { type ConnectionOptions, createStoreClient } from './create-store-client.js';
 export { type Download, DownloadBody, type DownloadInput } from './download.js';
 export { storeErrorFrom } from './errors.js';
 export type { ListEntry, ListObjectsInput } from './list.js';
 export type { StoreClient } from './object-client.js';
 export { type StoreClientOptions, storeClientOver } from './store-client.js';
 export { systemClock, systemRandom } from './system-clock.js';
+export type {
+  Connect,
+  ConnectOptions,
+  SocketEvents,
+  StoreSocket,
+  TlsOptions
+} from './transport/socket-seam.js';
 export type { UploadInput, UploadProgress } from './upload.js';
 export type { UploadBody } from './upload-blocks.js';
 export { compareUtf8 } from './utf8-order.js';

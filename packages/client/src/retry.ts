@@ -1,4 +1,3 @@
-import assert from 'node:assert/strict';
 import { type CallOptions, ERROR_CODES, type ErrorTraits, LIMITS, StoreError } from '@stampede/server/api';
 import { type CallKind, type Invoker, kindOf } from './call-table.js';
 import type { Clock, Random } from './clock.js';
@@ -72,7 +71,8 @@ export function backoffMs(tries: number, error: StoreError, options: RetryOption
 }
 
 function withRequestId(input: unknown, random: Random): unknown {
-  assert(typeof input === 'object' && input !== null, 'a mutation has an input');
+  // The store says what is wrong with an input that is none.
+  if (typeof input !== 'object' || input === null) return input;
   return 'requestId' in input && input.requestId !== undefined
     ? input
     : { ...input, requestId: random.uuid() };

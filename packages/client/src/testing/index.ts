@@ -1,5 +1,6 @@
 export type { ConformanceStore, ConformanceTest } from './conformance/fixture.js';
 export { type Fault, type FaultRule, type FaultyOptions, faultyCalls } from './faulty-calls.js';
+export { type Cut, FrameServer, type FrameServerOptions } from './frame-server.js';
 export { type MemoryStoreOptions, memoryStore } from './memory-store.js';
 export { seededRandom } from './seeded-random.js';
 export {
