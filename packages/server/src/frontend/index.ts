@@ -1,0 +1,3 @@
+export { type Credentials, generateCredentials } from './access-keys.js';
+export { type FrontEnd, type FrontEndOptions, type ListenAddress, openFrontEnd } from './front-end.js';
+export type { AppRouter } from './router.js';

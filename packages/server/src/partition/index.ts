@@ -1,0 +1,1 @@
+export type { PartitionLayer } from './partition-layer.js';
