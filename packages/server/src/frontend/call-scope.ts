@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import { StoreError } from '../api/index.js';
 import type { Clock } from '../platform/index.js';
 
@@ -25,8 +26,13 @@ export class CallScope implements Disposable {
     if (!outer) return;
     this.#outer = outer;
     this.#forward = () => this.abort(cancelledBy(outer));
-    if (outer.aborted) this.#forward();
-    else outer.addEventListener('abort', this.#forward, { once: true });
+    if (outer.aborted) {
+      this.#forward();
+      return;
+    }
+    // All calls of a connection may share one: there is no limit that would tell of a leak.
+    setMaxListeners(0, outer);
+    outer.addEventListener('abort', this.#forward, { once: true });
   }
 
   get signal(): AbortSignal {

@@ -21,10 +21,15 @@ export interface RouterContext {
   readonly caller: () => Caller;
   /** Aborts with the connection, for transports that do not end each call with it. */
   readonly signal?: AbortSignal | undefined;
-  /** Waits for room for a call whose input and answer have at most so many bytes; call the result when it is answered. */
-  readonly admit?: ((bytes: number) => Promise<() => void>) | undefined;
+  /** Waits for room for the body and answer of a call; call the result with the body of the answer when it is there. */
+  readonly admit?: ((bytes: CallBytes) => Promise<(answerBytes: number) => void>) | undefined;
   /** Resolves when the connection can take more events; subscriptions wait for it. */
   readonly drained?: (() => Promise<void>) | undefined;
+}
+
+export interface CallBytes {
+  readonly input: number;
+  readonly answerMax: number;
 }
 
 /** Errors of tRPC itself, before a procedure is reached. */
@@ -72,15 +77,21 @@ async function serve<Output>(
   procedure: Procedure<Output>,
   { ctx, input, signal }: ResolverOptions
 ): Promise<Output> {
-  let answered: (() => void) | undefined;
+  let answered: ((answerBytes: number) => void) | undefined;
+  let answerBytes = 0;
   try {
-    answered = await ctx.admit?.(bodyBytesOf(input) + procedure.answerBytesMax(input));
+    answered = await ctx.admit?.({
+      input: bodyBytesOf(input),
+      answerMax: procedure.answerBytesMax(input)
+    });
     const caller = { ...ctx.caller(), signal: ctx.signal ?? signal };
-    return await ctx.dispatcher.call(procedure, input, caller, { raced: true });
+    const answer = await ctx.dispatcher.call(procedure, input, caller, { raced: true });
+    answerBytes = bodyBytesOf(answer);
+    return answer;
   } catch (thrown) {
     throw trpcErrorOf(thrown);
   } finally {
-    answered?.();
+    answered?.(answerBytes);
   }
 }
 

@@ -3,6 +3,7 @@ import { LIMITS } from '../api/index.js';
 import type { HttpRequest, HttpResponse } from '../platform/index.js';
 import type { AccessKeys } from './access-keys.js';
 import { type Authenticator, findBearerToken } from './authenticator.js';
+import { BatchAdmission } from './batch-admission.js';
 import type { BytesInFlight } from './bytes-in-flight.js';
 import { callerOf } from './caller-of.js';
 import type { Dispatcher } from './dispatcher.js';
@@ -18,7 +19,7 @@ export interface TrpcHttpOptions {
 }
 
 /** One request may not take all the memory that there is for calls in flight. */
-const REQUEST_BYTES_MAX = LIMITS.frontEndBytesInFlightMax / 2;
+const ANSWERS_BYTES_MAX = LIMITS.frontEndBytesInFlightMax / 4;
 
 /** Serves tRPC over HTTP: single calls, batches, and subscriptions as server-sent events. */
 export class TrpcHttp {
@@ -40,12 +41,9 @@ export class TrpcHttp {
       );
       return;
     }
-    const bytes = bodyBytes + answerBytesOf(request, path);
-    if (bytes > REQUEST_BYTES_MAX) {
-      answerText(response, 413, 'The answers could be too long for one batch. Ask for less at once.');
-      return;
-    }
-    if (!(await this.#admit(response, bytes))) return;
+    const answerBytes = Math.min(answerBytesOf(request, path), ANSWERS_BYTES_MAX);
+    if (!(await this.#admit(response, bodyBytes + answerBytes))) return;
+    const batch = new BatchAdmission(answerBytes);
     await nodeHTTPRequestHandler({
       req: request,
       res: response,
@@ -58,7 +56,11 @@ export class TrpcHttp {
           // Event sources of browsers cannot set headers.
           const token = findBearerToken(request) ?? info.connectionParams?.token;
           const accessKey = await authenticator.authenticate(token);
-          return { dispatcher, caller: () => callerOf(keys, accessKey, 'http') };
+          return {
+            dispatcher,
+            caller: () => callerOf(keys, accessKey, 'http'),
+            admit: ({ answerMax }) => batch.admit(answerMax)
+          };
         } catch (error) {
           throw trpcErrorOf(error);
         }

@@ -105,7 +105,7 @@ export class TrpcWebSocket {
       dispatcher,
       caller: () => callerOf(keys, accessKey, TRANSPORT),
       signal,
-      admit: (bytes) => admission.admit(bytes),
+      admit: ({ input, answerMax }) => admission.admit(input + answerMax),
       drained: () => admission.drained()
     };
   }
