@@ -6,10 +6,24 @@ import { FileSystemError } from '../errno.js';
 const run = promisify(execFile);
 const ANSWER_TIMEOUT_MS = 3000;
 
-/** Whether something is mounted on exactly this directory. Never touches the directory, which may not answer. */
-export async function isMountPoint(directory: string): Promise<boolean> {
+export interface MountEntry {
+  /** Of a drive: `stampede:BUCKET/PREFIX`. */
+  readonly source: string;
+  readonly type: string;
+}
+
+/** What is mounted on exactly this directory. Never touches the directory, which may not answer. */
+export async function findMount(directory: string): Promise<MountEntry | undefined> {
   const table = await readFile('/proc/self/mountinfo', 'utf8').catch(() => '');
-  return table.split('\n').some((line) => unescapeOctal(line.split(' ')[4] ?? '') === directory);
+  // Of several on one directory the last one is seen.
+  const line = table.split('\n').findLast((one) => unescapeOctal(one.split(' ')[4] ?? '') === directory);
+  if (line === undefined) return undefined;
+  const [type = '', source = ''] = line.slice(line.indexOf(' - ') + 3).split(' ');
+  return { type, source: unescapeOctal(source) };
+}
+
+export async function isMountPoint(directory: string): Promise<boolean> {
+  return (await findMount(directory)) !== undefined;
 }
 
 /** Makes the directory ready to mount on: creates it, and clears away what a crashed mount left behind. */
