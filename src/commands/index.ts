@@ -1,0 +1,33 @@
+import type { CommandGroup, CommandSpec } from '../command.js';
+import { admin } from './admin.js';
+import { bucket } from './bucket.js';
+import { cat } from './cat.js';
+import { cp } from './cp.js';
+import { doctor } from './doctor.js';
+import { du } from './du.js';
+import { key } from './key.js';
+import { ls } from './ls.js';
+import { mount } from './mount.js';
+import { mv } from './mv.js';
+import { rm } from './rm.js';
+import { stat } from './stat.js';
+import { umount } from './umount.js';
+import { up } from './up.js';
+
+/** Every command, in the order of the help. */
+export const commands: readonly (CommandSpec | CommandGroup)[] = [
+  up,
+  mount,
+  umount,
+  ls,
+  cp,
+  mv,
+  rm,
+  cat,
+  stat,
+  du,
+  bucket,
+  key,
+  admin,
+  doctor
+];
