@@ -22,7 +22,8 @@ export type DiskOperation =
 /**
  * One fault of a disk.
  *
- * `EIO` fails with `DiskFailed`, `ENOSPC` with `NoSpace`; a failing write may leave a first part of its bytes.
+ * `EIO` fails with `DiskFailed`, `ENOSPC` with `NoSpace`; a failing write may leave a first part of its bytes, and a
+ * failing sync may lose any write since the one before it; the file must be reopened then.
  * `flip` changes one random bit of what a read gives, once, as a bad cable would. `hang` never ends.
  */
 export interface DiskRule {
@@ -46,6 +47,10 @@ export class DiskRules {
   constructor(random: Random, rules: readonly DiskRule[] = []) {
     this.#random = random;
     for (const rule of rules) this.add(rule);
+  }
+
+  get isEmpty(): boolean {
+    return this.#active.length === 0;
   }
 
   /** Adds a rule until the result is disposed. */

@@ -1,4 +1,5 @@
 import t from 'tap';
+import type { DiskFile } from './disk.js';
 import type { DiskRule } from './disk-rules.js';
 import { FaultyDisk } from './faulty-disk.js';
 import { MemoryDisk } from './memory-disk.js';
@@ -35,20 +36,21 @@ t.test('lets each kind of operation fail on the paths that match, with the code 
 
 t.test('lets the operations of an open file fail', async (t) => {
   const { disk } = await openDisk();
-  const file = (await disk.findFile('/d/f'))!;
-  const rows: { on: DiskRule['on']; use: () => Promise<unknown> }[] = [
-    { on: 'read', use: () => file.read(new Uint8Array(1), 0) },
-    { on: 'write', use: () => file.write([Buffer.from('x')], 0) },
-    { on: 'sync', use: () => file.sync() },
-    { on: 'truncate', use: () => file.truncate(1) },
-    { on: 'size', use: () => file.size() }
+  const rows: { on: DiskRule['on']; use: (file: DiskFile) => Promise<unknown> }[] = [
+    { on: 'read', use: (file) => file.read(new Uint8Array(1), 0) },
+    { on: 'write', use: (file) => file.write([Buffer.from('x')], 0) },
+    { on: 'sync', use: (file) => file.sync() },
+    { on: 'truncate', use: (file) => file.truncate(1) },
+    { on: 'size', use: (file) => file.size() }
   ];
   for (const { on, use } of rows) {
+    const file = (await disk.findFile('/d/f'))!;
     {
       using _rule = disk.rules.add({ on, path: 'f', fail: 'EIO' });
-      await t.rejects(use(), { code: 'DiskFailed' }, on);
+      await t.rejects(use(file), { code: 'DiskFailed' }, on);
     }
-    await t.resolves(use(), `${on} goes well once the rule is disposed`);
+    const again = on === 'sync' ? (await disk.findFile('/d/f'))! : file;
+    await t.resolves(use(again), `${on} goes well once the rule is disposed`);
   }
 });
 
@@ -98,6 +100,35 @@ t.test('leaves a first part of a write that fails, and nothing of what follows i
   }
   t.ok(lengths.size > 10);
 });
+
+t.test(
+  'loses in a failed sync some writes since the last one, and takes no more until reopened',
+  async (t) => {
+    const lostCounts = new Set<number>();
+    for (let seed = 0; seed < 20; seed++) {
+      const { disk, inner } = await openDisk([{ on: 'sync', path: 'g', fail: 'EIO', afterCount: 1 }], seed);
+      const file = await disk.createFile('/d/g');
+      await file.write([Buffer.alloc(8, 9)], 0);
+      await file.sync();
+      for (let index = 0; index < 8; index++) await file.write([Buffer.of(index + 10)], index);
+      await file.write([Buffer.alloc(4, 50)], 8);
+      await t.rejects(file.sync(), { code: 'DiskFailed' });
+      disk.rules.clear();
+      await t.rejects(file.sync(), { code: 'DiskFailed' }, 'a second try must not seem to succeed');
+      await t.rejects(file.write([Buffer.of(1)], 0), { code: 'DiskFailed' });
+      const left = (await inner.findBytes('/d/g'))!;
+      t.equal(left.byteLength, 12);
+      const lost = [...left.subarray(0, 8)].filter((byte, index) => byte !== index + 10);
+      t.ok(lost.every((byte) => byte === 9));
+      t.ok([0, 50].includes(left[8]!));
+      lostCounts.add(lost.length);
+      const reopened = (await disk.findFile('/d/g'))!;
+      await reopened.write([Buffer.of(77)], 0);
+      await reopened.sync();
+    }
+    t.ok(lostCounts.size > 3);
+  }
+);
 
 t.test('flips one bit of what is read and none of what is stored', async (t) => {
   const { disk, inner } = await openDisk([{ on: 'read', path: 'f', fail: 'flip', times: 1 }]);

@@ -3,13 +3,17 @@ import { StoreError } from '../api/index.js';
 import type { Disk, DiskFile, DiskSpace } from './disk.js';
 import { type DiskOperation, type DiskRule, DiskRules } from './disk-rules.js';
 import type { Random } from './random.js';
+import { UnsyncedWrites } from './unsynced-writes.js';
 
 export interface FaultyDiskOptions {
   readonly random: Random;
   readonly rules?: readonly DiskRule[];
 }
 
-/** Wraps any disk and lets operations fail by rules; without rules it adds nothing. */
+/**
+ * Wraps any disk and lets operations fail by rules; without rules it adds nothing. A failed sync loses some of what was
+ * written since the last one and ends the file's use for writes, as the system's does.
+ */
 export class FaultyDisk implements Disk {
   readonly rules: DiskRules;
   readonly #disk: Disk;
@@ -83,6 +87,11 @@ export class FaultyDisk implements Disk {
   }
 
   #wrap(path: string, file: DiskFile): DiskFile {
+    const unsynced = new UnsyncedWrites();
+    let syncFailure: unknown;
+    const requireSynced = (): void => {
+      if (syncFailure) throw syncFailure;
+    };
     return {
       read: async (into, offset) => {
         const isFlipped = await this.#pass('read', path);
@@ -91,14 +100,23 @@ export class FaultyDisk implements Disk {
         return length;
       },
       write: async (parts, offset) => {
+        requireSynced();
         const fault = this.rules.findFault('write', path);
+        if (!this.rules.isEmpty) await unsynced.note(file, parts, offset);
         if (fault && fault !== 'hang') await this.#writeFirstPart(file, parts, offset);
         await this.#suffer(fault, 'write', path);
         await file.write(parts, offset);
       },
       sync: async () => {
-        await this.#pass('sync', path);
-        await file.sync();
+        requireSynced();
+        try {
+          await this.#pass('sync', path);
+        } catch (error) {
+          await unsynced.loseSome(file, this.#random);
+          syncFailure = error;
+          throw error;
+        }
+        await unsynced.sync(file);
       },
       truncate: async (lengthBytes) => {
         await this.#pass('truncate', path);
