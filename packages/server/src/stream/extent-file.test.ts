@@ -133,6 +133,29 @@ t.test('a file cut below what was acknowledged has no known length', async (t) =
   t.same(await (await findExtent(disk)).recover(), { known: false, length: end });
 });
 
+t.test('a recovery writes again what nothing proves durable, with the same bytes', async (t) => {
+  const disk = await startDisk();
+  const { file, blocks, end } = await writeExtent(disk, [100, 100, 9000]);
+  await file.close();
+  const before = (await disk.findBytes(PATH))!;
+  const written: { offset: number; bytes: Buffer }[] = [];
+  const findFile = disk.findFile.bind(disk);
+  disk.findFile = async (path) => {
+    const opened = (await findFile(path))!;
+    const write = opened.write.bind(opened);
+    opened.write = async (parts, offset) => {
+      written.push({ offset, bytes: Buffer.concat(parts) });
+      await write(parts, offset);
+    };
+    return opened;
+  };
+  t.same(await (await findExtent(disk)).recover(), { known: true, length: end });
+  // The last block says that those before it were durable, and nothing says so of the last one.
+  const last = blocks.at(-1)!.offset;
+  t.same(written, [{ offset: last, bytes: Buffer.from(before.subarray(last, end)) }]);
+  t.same(await disk.findBytes(PATH), before);
+});
+
 t.test('damage in large blocks is found across the windows of a recovery', async (t) => {
   const disk = await startDisk();
   const size = 3_000_000;

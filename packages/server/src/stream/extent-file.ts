@@ -1,6 +1,11 @@
 import { type ExtentId, LIMITS, StoreError } from '../api/index.js';
 import type { Disk, DiskFile } from '../platform/index.js';
-import { BLOCK_HEADER_BYTES_MAX, decodeBlockHeader, isPayloadIntact } from './block-format.js';
+import {
+  BLOCK_BYTES_MAX,
+  BLOCK_HEADER_BYTES_MAX,
+  decodeBlockHeader,
+  isPayloadIntact
+} from './block-format.js';
 import {
   decodeExtentHeader,
   EXTENT_HEADER_BYTES,
@@ -10,8 +15,12 @@ import {
   encodeExtentSlot,
   extentSlotOffset
 } from './extent-format.js';
-import { inspectBlocks } from './inspect-blocks.js';
+import { type Inspection, inspectBlocks, intactRun } from './inspect-blocks.js';
 
+/** A recovery writes at most so much again: what a writer may have had in flight, and some more. */
+const UNPROVEN_BYTES_MAX = 2 * LIMITS.streamBytesInFlightMax;
+/** A recovery looks again at what seems damaged, since a read can fail where the bytes are well. */
+const INSPECTIONS_MAX = 3;
 /** Up to here a read takes header and payload at once, before the header is known. */
 const FIRST_READ_BYTES_MAX = LIMITS.blockBytesMax + LIMITS.blockHeadBytesMax;
 const CACHED_HEADERS_MAX = 128;
@@ -131,11 +140,29 @@ export class ExtentFile {
    */
   async recover(): Promise<RecoveredLength> {
     const recorded = this.slot?.length;
-    const limit = recorded ?? (await this.#file.size());
-    const found = await this.#inspect(limit, false);
+    const found = await this.#inspect(recorded ?? (await this.#file.size()), false);
     const durableLength = Math.max(EXTENT_HEADER_BYTES, recorded ?? 0, found.durableLength);
-    if (this.slot && found.goodEnd >= durableLength) return { known: true, length: found.goodEnd };
-    return { known: false, length: Math.max(found.lastGoodEnd, durableLength) };
+    if (!this.slot || found.goodEnd < durableLength) {
+      return { known: false, length: Math.max(found.lastGoodEnd, durableLength) };
+    }
+    await this.#writeAgain(durableLength, found.goodEnd);
+    return { known: true, length: found.goodEnd };
+  }
+
+  /**
+   * Blocks that nothing proves durable may be in the system's cache only, and after a failed sync of an earlier life the
+   * next sync would not write them. Writing them again makes it.
+   */
+  async #writeAgain(start: number, end: number): Promise<void> {
+    // So much is unproven only where nobody waited for a sync.
+    if (end - start > UNPROVEN_BYTES_MAX) return;
+    for (let offset = start; offset < end; ) {
+      const bytes = await this.readRaw(offset, Math.min(BLOCK_BYTES_MAX, end - offset));
+      const intact = intactRun(bytes, { extentId: this.#place.extentId, offset });
+      if (intact.byteLength === 0) throw this.#damaged(offset);
+      await this.#file.write([intact], offset);
+      offset += intact.byteLength;
+    }
   }
 
   /** Whether the blocks fill [header, length) and every byte of them is intact. */
@@ -143,15 +170,19 @@ export class ExtentFile {
     return (await this.#inspect(length, true)).goodEnd === length;
   }
 
-  #inspect(limit: number, stopsAtDamage: boolean) {
+  async #inspect(limit: number, stopsAtDamage: boolean): Promise<Inspection> {
     const { extentId } = this.#place;
-    return inspectBlocks({
-      file: this.#file,
-      extentId,
-      start: EXTENT_HEADER_BYTES,
-      limit,
-      stopsAtDamage
-    });
+    const options = { file: this.#file, extentId, limit, stopsAtDamage };
+    let found = await inspectBlocks({ ...options, start: EXTENT_HEADER_BYTES });
+    for (let count = 1; count < INSPECTIONS_MAX && found.goodEnd < limit; count++) {
+      const again = await inspectBlocks({ ...options, start: found.goodEnd });
+      found = {
+        goodEnd: again.goodEnd,
+        lastGoodEnd: Math.max(found.lastGoodEnd, again.lastGoodEnd),
+        durableLength: Math.max(found.durableLength, again.durableLength)
+      };
+    }
+    return found;
   }
 
   /** Reads bytes as they are; short at the end of the file. */

@@ -1,5 +1,5 @@
 import { type ExtentId, isStoreError, type MemberId } from '../api/index.js';
-import type { NodeDirectory } from './node-directory.js';
+import { NodeDirectory } from './node-directory.js';
 import type { OnStreamEvent } from './stream-event.js';
 import type { ExtentRecord, StreamTables } from './stream-tables.js';
 
@@ -103,12 +103,13 @@ export class ExtentRepair {
   async #rebuild(extentId: ExtentId, record: SealedRecord, memberId: MemberId): Promise<boolean> {
     const { onEvent, nodes } = this.#options;
     const sources = record.replicas.filter((other) => other !== memberId);
-    // Copying a whole extent takes longer than any one call may: it has no deadline but the reads of its sources.
-    const node = nodes.find(memberId);
-    if (!node || sources.length === 0) return false;
+    if (sources.length === 0 || !nodes.find(memberId)) return false;
     try {
-      const { length, ownerEpoch: epoch } = record;
-      await node.rebuild({ extentId, epoch, length, sources });
+      const { length, ownerEpoch: epoch, replicas } = record;
+      const timeoutMs = NodeDirectory.timeoutMsFor(length);
+      const what = `Rebuilding extent ${extentId}`;
+      const call = { memberId, replicaCount: replicas.length, what, timeoutMs };
+      await nodes.call(call, (node) => node.rebuild({ extentId, epoch, length, sources }));
       onEvent({ type: 'replica-rebuilt', extentId, memberId });
       return true;
     } catch (cause) {

@@ -47,6 +47,8 @@ export class ExtentReplica {
   /** The frozen bytes come from this process or were verified by it. */
   #isVerified = false;
   #failure: StoreError | undefined;
+  /** The file's last sync failed: its handle can neither write nor sync any more. */
+  #isHandleBroken = false;
   #queued: PendingAppend[] = [];
   #writing: PendingAppend[] = [];
   #unsynced: PendingAppend[] = [];
@@ -164,11 +166,12 @@ export class ExtentReplica {
   }
 
   #acknowledge(append: PendingAppend): void {
-    this.#acknowledgedLength = append.endOffset;
+    this.#acknowledgedLength = Math.max(this.#acknowledgedLength, append.endOffset);
     append.resolve();
   }
 
   #fail(cause: unknown): void {
+    this.#isHandleBroken = true;
     const code = cause instanceof StoreError && cause.code === 'NoSpace' ? 'NoSpace' : 'DiskFailed';
     this.#failure ??= new StoreError(
       code,
@@ -224,9 +227,10 @@ export class ExtentReplica {
 
   async #freeze(): Promise<FreezeAnswer> {
     if (this.#state === 'sealed') return { state: 'sealed', length: this.#frozenLength ?? 0 };
+    await this.#prepareHandle();
     const found = await this.#findLength();
     const slot = { state: 'frozen', epoch: this.#epoch } as const;
-    await this.#file.writeSlot(found.known ? { ...slot, length: found.length } : slot);
+    await this.#writeSlot(found.known ? { ...slot, length: found.length } : slot);
     this.#state = 'frozen';
     this.#isVerified = found.known;
     this.#frozenLength = found.known ? found.length : undefined;
@@ -237,11 +241,26 @@ export class ExtentReplica {
 
   async #findLength(): Promise<{ known: boolean; length: number }> {
     if (!this.#isVerified) return await this.#file.recover();
-    if (this.#frozenLength !== undefined) return { known: true, length: this.#frozenLength };
+    const length = this.#frozenLength ?? (this.#failure ? this.#acknowledgedLength : this.#writtenLength);
+    return { known: true, length };
+  }
+
+  /** Waits for what is being written; afterwards the file can be written to. */
+  async #prepareHandle(): Promise<void> {
     await this.#drain();
-    if (!this.#failure) return { known: true, length: this.#writtenLength };
+    if (!this.#isHandleBroken) return;
     await this.#file.reopen();
-    return { known: true, length: this.#acknowledgedLength };
+    this.#isHandleBroken = false;
+  }
+
+  /** When its sync fails the system may have dropped bytes: then only what was acknowledged, or frozen before, counts. */
+  async #writeSlot(slot: Parameters<ExtentFile['writeSlot']>[0]): Promise<void> {
+    try {
+      await this.#file.writeSlot(slot);
+    } catch (cause) {
+      this.#fail(cause);
+      throw cause;
+    }
   }
 
   async #drain(): Promise<void> {
@@ -255,9 +274,10 @@ export class ExtentReplica {
       // Never cut twice: a wrong second decision must not shrink what is sealed.
       throw this.#otherLength(length);
     }
+    await this.#prepareHandle();
     if (!acceptsDamage && !(await this.#has(length))) return { isComplete: false };
     if ((await this.#file.size()) > length) await this.#file.truncate(length);
-    await this.#file.writeSlot({ state: 'sealed', epoch: this.#epoch, length });
+    await this.#writeSlot({ state: 'sealed', epoch: this.#epoch, length });
     this.#state = 'sealed';
     this.#frozenLength = length;
     return { isComplete: true };

@@ -1,8 +1,9 @@
-import { type ExtentId, isStoreError, type MemberId, StoreError } from '../api/index.js';
+import { type ExtentId, isStoreError, LIMITS, type MemberId, StoreError } from '../api/index.js';
 import type { Clock } from '../platform/index.js';
-import type { NodeDirectory } from './node-directory.js';
+import { NodeDirectory } from './node-directory.js';
 import { decideSeal, type ReplicaAnswer } from './seal-decision.js';
 import type { OnStreamEvent } from './stream-event.js';
+import type { SealExtentAnswer } from './stream-manager-api.js';
 import type { ExtentRecord, StreamTables } from './stream-tables.js';
 
 /** Once the length is certain, replicas that have not answered yet get this long to be frozen too. */
@@ -30,12 +31,12 @@ export class ExtentSealer {
   }
 
   /** @throws StoreError `ReplicaUnavailable` when too few replicas answer, `StaleEpoch`. */
-  async seal(extentId: ExtentId, epoch: number): Promise<number> {
+  async seal(extentId: ExtentId, epoch: number): Promise<SealExtentAnswer> {
     const { tables, onEvent } = this.#options;
     const record = tables.findExtent(extentId);
     if (!record)
       throw new StoreError('ExtentNotFound', `There is no extent ${extentId}. Open the stream again.`);
-    if (record.state === 'sealed') return record.length;
+    if (record.state === 'sealed') return sealedAnswer(record);
     if (record.state !== 'sealing' || record.epoch !== epoch) {
       const sealing = { ...withoutState(record), state: 'sealing', epoch, ownerEpoch: epoch } as const;
       await tables.commit({ extents: new Map([[extentId, sealing]]) });
@@ -53,7 +54,8 @@ export class ExtentSealer {
     const sealed = sealedRecord({ record, epoch, length });
     await tables.commit({ extents: new Map([[extentId, isDamaged ? { ...sealed, isDamaged } : sealed]]) });
     if (isDamaged) onEvent({ type: 'extent-sealed-damaged', extentId, length });
-    return length;
+    const isOnAllReplicas = answers.every((answer) => hasLength(answer, length));
+    return { length, isOnAllReplicas };
   }
 
   async #freezeAll(
@@ -65,7 +67,10 @@ export class ExtentSealer {
     let staleEpoch: StoreError | undefined;
     const calls = replicas.map(async (memberId, index) => {
       try {
-        const call = { memberId, replicaCount: replicas.length, what: `Freezing extent ${extentId}` };
+        // After a restart the node looks at every block first; one that hangs is not waited for if others suffice.
+        const timeoutMs = NodeDirectory.timeoutMsFor(LIMITS.extentBytesMax);
+        const what = `Freezing extent ${extentId}`;
+        const call = { memberId, replicaCount: replicas.length, what, timeoutMs };
         answers[index] = await this.#options.nodes.call(call, (node) => node.freeze({ extentId, epoch }));
       } catch (error) {
         if (isStoreError(error, 'StaleEpoch')) staleEpoch = error;
@@ -97,6 +102,14 @@ export class ExtentSealer {
       void Promise.all(calls).then(finish);
     });
   }
+}
+
+function hasLength(answer: ReplicaAnswer, length: number): boolean {
+  return (answer.state === 'frozen' || answer.state === 'sealed') && answer.length >= length;
+}
+
+export function sealedAnswer({ length, unconfirmed }: ExtentRecord & { state: 'sealed' }): SealExtentAnswer {
+  return { length, isOnAllReplicas: unconfirmed.length === 0 };
 }
 
 /** The record of an extent whose length is decided and that no node has confirmed yet. */

@@ -54,6 +54,17 @@ export function checkBlock(bytes: Buffer, at: number, place: BlockPlace): BlockC
   return { result: 'intact', header };
 }
 
+/** The whole blocks at the start of `bytes`, which lie at `place`, that are intact. */
+export function intactRun(bytes: Buffer, { extentId, offset }: BlockPlace): Buffer {
+  let at = 0;
+  while (at < bytes.byteLength) {
+    const check = checkBlock(bytes, at, { extentId, offset: offset + at });
+    if (check.result !== 'intact') break;
+    at += check.header.blockBytes;
+  }
+  return bytes.subarray(0, at);
+}
+
 /** Verifies the blocks of a file in order, in large reads, and looks for intact ones after damage. */
 export async function inspectBlocks(options: InspectOptions): Promise<Inspection> {
   const { extentId, limit } = options;

@@ -9,6 +9,9 @@ const SUSPECT_MS = 30_000;
 /** A single replica has no other to go on with, so its disk gets the time that a long stall may take. */
 const SINGLE_REPLICA_PATIENCE = 15;
 
+/** Slower than this a disk, busy with all else, counts as hanging. */
+const BYTES_PER_MS_MIN = 8192;
+
 export interface NodeDirectoryOptions {
   readonly clock: Clock;
   /** How many replicas a new extent shall have. */
@@ -41,7 +44,7 @@ export class NodeDirectory {
 
   /** Calls a node with a deadline. @throws StoreError `ReplicaUnavailable` when it cannot be reached in time. */
   async call<Result>(
-    { memberId, replicaCount, what }: NodeCall,
+    { memberId, replicaCount, what, timeoutMs = NodeDirectory.timeoutMs(replicaCount) }: NodeCall,
     run: (node: ExtentNodeApi) => Promise<Result>
   ): Promise<Result> {
     const node = this.find(memberId);
@@ -51,9 +54,13 @@ export class NodeDirectory {
         `Extent node ${memberId} cannot be reached. Check its folder.`
       );
     }
-    const timeoutMs = NodeDirectory.timeoutMs(replicaCount);
     const { clock } = this.#options;
     return await withDeadline({ clock, timeoutMs, what: `${what} on extent node ${memberId}` }, run(node));
+  }
+
+  /** For a call that may have to read and write so many bytes of an extent. */
+  static timeoutMsFor(bytes: number): number {
+    return NodeDirectory.timeoutMs(1) + bytes / BYTES_PER_MS_MIN;
   }
 
   /** A call failed: others are preferred for a while. */
@@ -68,6 +75,17 @@ export class NodeDirectory {
 
   reachable(): readonly ExtentNodeStatus[] {
     return this.#options.reachable();
+  }
+
+  /** Has the space of all nodes measured anew, for when it was freed by something else. */
+  async measure(): Promise<void> {
+    await Promise.all(
+      this.reachable().map(async ({ memberId }) => {
+        const call = { memberId, replicaCount: this.replicaCount, what: 'Measuring space' };
+        // One that does not answer keeps its last status.
+        await this.call(call, (node) => node.status()).catch(() => undefined);
+      })
+    );
   }
 
   /** Where a new extent may be placed. */
@@ -108,4 +126,6 @@ export interface NodeCall {
   readonly replicaCount: number;
   /** Of the message, such as "Freezing extent 7". */
   readonly what: string;
+  /** Absent: what one small step may take. */
+  readonly timeoutMs?: number;
 }

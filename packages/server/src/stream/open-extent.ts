@@ -15,8 +15,8 @@ export interface PendingBlock {
   /** Where it was sent last; no extent when every replica refused it. */
   extentId: ExtentId | undefined;
   offset: number;
-  /** Inside the sealed length of an extent that was given up: stored for good, but maybe not yet on all replicas. */
-  storedAt: BlockLocation | undefined;
+  /** Inside the sealed length of an extent that was given up: stored for good. */
+  stored: { readonly location: BlockLocation; readonly isOnAllReplicas: boolean } | undefined;
 }
 
 export interface OpenExtentOptions {

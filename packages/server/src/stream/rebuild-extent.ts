@@ -7,7 +7,7 @@ import {
   extentSlotOffset
 } from './extent-format.js';
 import type { FetchMessage } from './extent-node-api.js';
-import { checkBlock } from './inspect-blocks.js';
+import { intactRun } from './inspect-blocks.js';
 
 /** At least one block of any size. */
 const RUN_BYTES_MAX = 8 * 1024 * 1024;
@@ -67,15 +67,4 @@ async function fetchIntactRun(sources: readonly FetchBytes[], message: FetchMess
   throw new StoreError('ReplicaUnavailable', `No replica that answered has the ${place}, ${advice}`, {
     cause: failure
   });
-}
-
-/** The whole blocks at the start of `bytes` that are intact. */
-function intactRun(bytes: Buffer, { extentId, offset }: FetchMessage): Buffer {
-  let at = 0;
-  while (at < bytes.byteLength) {
-    const check = checkBlock(bytes, at, { extentId, offset: offset + at });
-    if (check.result !== 'intact') break;
-    at += check.header.blockBytes;
-  }
-  return bytes.subarray(0, at);
 }

@@ -58,6 +58,8 @@ export interface SealExtentMessage extends OpenStreamMessage {
 
 export interface SealExtentAnswer {
   readonly length: number;
+  /** Every replica is known to have all of it durably; else some may have to be filled. */
+  readonly isOnAllReplicas: boolean;
 }
 
 export interface ReleaseExtentsMessage extends OpenStreamMessage {

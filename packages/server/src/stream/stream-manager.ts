@@ -3,7 +3,7 @@ import type { Leadership, MetaStore } from '../coordination/index.js';
 import type { Clock, Random } from '../platform/index.js';
 import { ExtentCollector } from './extent-collector.js';
 import { ExtentRepair } from './extent-repair.js';
-import { ExtentSealer, sealedRecord } from './extent-sealer.js';
+import { ExtentSealer, sealedAnswer, sealedRecord } from './extent-sealer.js';
 import { KeyedLock } from './keyed-lock.js';
 import type { NodeDirectory } from './node-directory.js';
 import { choosePlacement } from './placement.js';
@@ -79,16 +79,16 @@ export class StreamManager implements StreamManagerApi {
     const extents: StreamExtent[] = [];
     for (const extentId of extentIds) {
       const record = this.#tables.findExtent(extentId);
-      const length = record?.state === 'sealed' ? record.length : await this.#seal(extentId, epoch);
+      const { length } = record?.state === 'sealed' ? record : await this.#seal(extentId, epoch);
       extents.push({ extentId, state: 'sealed', length });
     }
     return extents;
   }
 
-  async #seal(extentId: ExtentId, epoch: number): Promise<number> {
-    const length = await this.#sealer.seal(extentId, epoch);
+  async #seal(extentId: ExtentId, epoch: number): Promise<SealExtentAnswer> {
+    const answer = await this.#sealer.seal(extentId, epoch);
     this.#repair.add(extentId);
-    return length;
+    return answer;
   }
 
   async allocateExtent(message: AllocateExtentMessage): Promise<AllocateExtentAnswer> {
@@ -121,7 +121,14 @@ export class StreamManager implements StreamManagerApi {
     length
   }: SealExtentMessage & { length: number }): ExtentRecord | undefined {
     const record = this.#getExtent(extentId);
-    if (record.state === 'sealed') return undefined;
+    if (record.state === 'sealed') {
+      if (record.length === length) return undefined;
+      const lengths = `${record.length}, not ${length}`;
+      throw new StoreError(
+        'InternalError',
+        `Extent ${extentId} is sealed at ${lengths}. Open the stream again.`
+      );
+    }
     return sealedRecord({ record, epoch, length });
   }
 
@@ -129,6 +136,7 @@ export class StreamManager implements StreamManagerApi {
   async #createExtent(epoch: number): Promise<AllocateExtentAnswer> {
     const { nodes, random, onEvent } = this.#options;
     for (let attempt = 1; ; attempt++) {
+      if (nodes.isFull()) await nodes.measure();
       const wantedCount = nodes.reachableReplicaCount();
       const candidates = nodes.candidates();
       const placement = { candidates, replicaCount: wantedCount, fraction: () => random.fraction() };
@@ -177,11 +185,11 @@ export class StreamManager implements StreamManagerApi {
     return await this.#asOwner(message, async (stream) => {
       const { extentId, length, epoch } = message;
       requireListed(stream, [extentId]);
-      if (length === undefined) return { length: await this.#seal(extentId, epoch) };
+      if (length === undefined) return await this.#seal(extentId, epoch);
       const sealed = this.#sealWithLength({ ...message, length });
       if (sealed) await this.#tables.commit({ extents: new Map([[extentId, sealed]]) });
       this.#repair.add(extentId);
-      return { length: this.#getSealed(extentId).length };
+      return sealedAnswer(this.#getSealed(extentId));
     });
   }
 
@@ -229,6 +237,7 @@ export class StreamManager implements StreamManagerApi {
 
   /** Finds and finishes what crashes and failures left: unlisted extents, orphan files, unconfirmed replicas. */
   async sweep(): Promise<void> {
+    await this.#options.nodes.measure();
     await this.#collector.collect();
     await this.#collector.sweepOrphans();
     for (const [extentId, record] of this.#tables.extents()) {

@@ -32,19 +32,9 @@ export class StreamReader {
 
   async readBlock(range: BlockRange, options: { readonly signal?: AbortSignal } = {}): Promise<Uint8Array> {
     throwIfAborted(options.signal);
-    const extent = await this.#findExtent(range.extentId);
-    const replicas = rotated(extent.replicas, Math.floor(range.blockOffset / SPREAD_BYTES));
-    const failures: unknown[] = [];
-    for (const memberId of replicas) {
-      throwIfAborted(options.signal);
-      try {
-        return await this.#call(memberId, extent, range, (node) => node.readBlock(range));
-      } catch (error) {
-        failures.push(error);
-        await this.#reportFailure(range.extentId, memberId, error);
-      }
-    }
-    throw readFailure(range, failures);
+    const { replicas } = await this.#findExtent(range.extentId);
+    const members = rotated(replicas, Math.floor(range.blockOffset / SPREAD_BYTES));
+    return await this.#readAny({ ...range, ...options, members }, (node) => node.readBlock(range));
   }
 
   /** The blocks that start in [start, limit) of a sealed extent, page by page, the next one being read ahead. */
@@ -69,22 +59,13 @@ export class StreamReader {
   }
 
   /** At least one block, from the first replica that has it. */
-  async #readPage(extent: ExtentView, range: ScanRange, pageBytes: number): Promise<ScanPage> {
+  async #readPage({ replicas }: ExtentView, range: ScanRange, pageBytes: number): Promise<ScanPage> {
     const { extentId, start: offset, limit } = range;
-    const failures: unknown[] = [];
-    for (const memberId of extent.replicas) {
-      try {
-        const page = await this.#call(memberId, extent, { extentId, blockOffset: offset }, (node) =>
-          node.scan({ extentId, offset, limit, pageBytes })
-        );
-        if (page.blocks.length > 0) return page;
-        throw new StoreError('ChecksumMismatch', `Block at ${offset} of extent ${extentId} is damaged.`);
-      } catch (error) {
-        failures.push(error);
-        await this.#reportFailure(extentId, memberId, error);
-      }
-    }
-    throw readFailure({ extentId, blockOffset: offset }, failures);
+    return await this.#readAny({ extentId, blockOffset: offset, members: replicas }, async (node) => {
+      const page = await node.scan({ extentId, offset, limit, pageBytes });
+      if (page.blocks.length > 0) return page;
+      throw new StoreError('ChecksumMismatch', `Block at ${offset} of extent ${extentId} is damaged.`);
+    });
   }
 
   async #findExtent(extentId: ExtentId): Promise<ExtentView> {
@@ -93,21 +74,42 @@ export class StreamReader {
     throw new StoreError('ExtentNotFound', `Extent ${extentId} was deleted. Look the object up again.`);
   }
 
-  async #call<Result>(
-    memberId: MemberId,
-    { replicas }: ExtentView,
-    { extentId }: Pick<BlockRange, 'extentId' | 'blockOffset'>,
-    run: (node: ExtentNodeApi) => Promise<Result>
-  ): Promise<Result> {
-    const call = { memberId, replicaCount: replicas.length, what: `Reading extent ${extentId}` };
-    return await this.#options.nodes.call(call, run);
+  /** Asks the replicas in turn, and those that gave bad bytes once more: a read can fail where the bytes are well. */
+  async #readAny<Result>(query: ReadQuery, run: (node: ExtentNodeApi) => Promise<Result>): Promise<Result> {
+    const { extentId, members, signal } = query;
+    const failures = new Map<MemberId, unknown>();
+    for (const memberId of [...members, ...members]) {
+      if (failures.has(memberId) && !isBadRead(failures.get(memberId))) continue;
+      throwIfAborted(signal);
+      const call = { memberId, replicaCount: members.length, what: `Reading extent ${extentId}` };
+      try {
+        return await this.#options.nodes.call(call, run);
+      } catch (error) {
+        failures.set(memberId, error);
+        await this.#reportFailure(extentId, memberId, error);
+      }
+    }
+    const isListed = (await this.#options.manager.findExtent({ extentId })) !== undefined;
+    throw readFailure(query, [...failures.values()], isListed);
   }
 
   async #reportFailure(extentId: ExtentId, memberId: MemberId, error: unknown): Promise<void> {
-    if (!isStoreError(error, 'ChecksumMismatch', 'ExtentNotFound', 'DiskFailed')) return;
+    if (!isBadRead(error) && !isStoreError(error, 'ExtentNotFound')) return;
     // The read goes on without it; the next bad read reports again.
     await this.#options.manager.reportDamage({ extentId, memberId }).catch(() => undefined);
   }
+}
+
+interface ReadQuery {
+  readonly extentId: ExtentId;
+  readonly blockOffset: number;
+  /** In the order in which they are asked. */
+  readonly members: readonly MemberId[];
+  readonly signal?: AbortSignal;
+}
+
+function isBadRead(error: unknown): boolean {
+  return isStoreError(error, 'ChecksumMismatch', 'DiskFailed');
 }
 
 function throwIfAborted(signal: AbortSignal | undefined): void {
@@ -124,19 +126,20 @@ function rotated(members: readonly MemberId[], by: number): readonly MemberId[] 
 /** Bad bytes everywhere, or no bytes at all, or a replica that may yet have good ones. */
 function readFailure(
   { extentId, blockOffset }: Pick<BlockRange, 'extentId' | 'blockOffset'>,
-  failures: readonly unknown[]
+  failures: readonly unknown[],
+  isListed: boolean
 ): StoreError {
   const cause: unknown = failures[0];
   const place = `block at ${blockOffset} of extent ${extentId}`;
   const codes = failures.map((failure) => (isStoreError(failure) ? failure.code : 'InternalError'));
-  if (codes.every((code) => code === 'ExtentNotFound')) {
-    return new StoreError('ExtentNotFound', `No node has the ${place}. Look the object up again.`, { cause });
-  }
-  if (codes.every((code) => code === 'ChecksumMismatch' || code === 'ExtentNotFound')) {
-    const advice = 'Restore it from a backup.';
-    return new StoreError('ChecksumMismatch', `The ${place} is damaged on every replica. ${advice}`, {
+  if (!isListed) {
+    return new StoreError('ExtentNotFound', `Extent ${extentId} was deleted. Look the object up again.`, {
       cause
     });
+  }
+  if (codes.every((code) => code === 'ChecksumMismatch' || code === 'ExtentNotFound')) {
+    const message = `The ${place} is damaged or lost on every replica. Restore it from a backup.`;
+    return new StoreError('ChecksumMismatch', message, { cause });
   }
   return new StoreError('ReplicaUnavailable', `No replica could give the ${place}. Try again later.`, {
     cause

@@ -14,7 +14,7 @@ import type { NodeDirectory } from './node-directory.js';
 import { OpenExtent, type PendingBlock } from './open-extent.js';
 import type { OnStreamEvent } from './stream-event.js';
 import type { AppendBlock, BlockLocation, StreamPosition } from './stream-layer.js';
-import type { AllocateExtentMessage, StreamManagerApi } from './stream-manager-api.js';
+import type { AllocateExtentMessage, SealExtentAnswer, StreamManagerApi } from './stream-manager-api.js';
 
 /** One is being synced, one written, the next ones wait at the nodes: the disks never wait for this process. */
 const BATCHES_IN_FLIGHT_MAX = 4;
@@ -78,7 +78,7 @@ export class StreamWriter {
     for (const part of parts) payloadLength += part.byteLength;
     assert(payloadLength >= 1 && payloadLength <= BLOCK_PAYLOAD_BYTES_MAX, 'a block has a legal size');
     return new Promise((resolve, reject) => {
-      const unsent = { extentId: undefined, offset: 0, storedAt: undefined };
+      const unsent = { extentId: undefined, offset: 0, stored: undefined };
       this.#queue.push({ sequence, parts, payloadLength, resolve, reject, ...unsent });
       this.#schedulePump();
     });
@@ -101,11 +101,23 @@ export class StreamWriter {
     const extent = this.#extent;
     if (!extent || this.#stopError) return;
     await this.#change(async () => {
-      const { manager, streamId, epoch } = this.#options;
-      const length = extent.acknowledgedLength;
-      await manager.sealExtent({ streamId, epoch, extentId: extent.extentId, length });
-      this.#leave(extent, length);
+      try {
+        await this.#sealFull(extent);
+      } catch (error) {
+        // It may be sealed although the answer got lost: nothing may be appended to it any more.
+        this.#stop(error);
+        throw error;
+      }
     });
+  }
+
+  /** Seals an extent of which every block is acknowledged. */
+  async #sealFull(extent: OpenExtent): Promise<void> {
+    const { manager, streamId, epoch } = this.#options;
+    const { extentId, acknowledgedLength } = extent;
+    const message = { streamId, epoch, extentId, length: acknowledgedLength };
+    const { length } = await this.#persist(() => manager.sealExtent(message));
+    this.#leave(extent, length);
   }
 
   /** Waits for the appends before the call, then takes no more. */
@@ -211,20 +223,21 @@ export class StreamWriter {
   async #replaceExtent(extent: OpenExtent, suspects: readonly MemberId[], cause: unknown): Promise<void> {
     const { manager, streamId, epoch } = this.#options;
     const { extentId } = extent;
-    const { length } = await this.#persist(() => manager.sealExtent({ streamId, epoch, extentId }));
-    this.#leave(extent, length);
-    this.#noteStored(extentId, length);
+    const answer = await this.#persist(() => manager.sealExtent({ streamId, epoch, extentId }));
+    this.#leave(extent, answer.length);
+    this.#noteStored(extentId, answer);
     const attemptsMax = isStoreError(cause, 'NoSpace') ? FULL_ATTEMPTS_MAX : ATTEMPTS_MAX;
     if (this.#failureCount >= attemptsMax) throw cause;
     if (this.#failureCount > 1) await this.#backOff(this.#failureCount);
     await this.#allocate({ streamId, epoch, suspects });
   }
 
-  #noteStored(extentId: ExtentId, sealedLength: number): void {
+  #noteStored(extentId: ExtentId, sealed: SealExtentAnswer): void {
     for (const block of this.#queue) {
-      const { offset, payloadLength: length } = block;
-      const isStored = block.extentId === extentId && offset + blockBytes(length) <= sealedLength;
-      if (isStored) block.storedAt ??= { extentId, offset, length };
+      const { offset, payloadLength: length, stored } = block;
+      const isStored = block.extentId === extentId && offset + blockBytes(length) <= sealed.length;
+      if (!isStored || stored?.isOnAllReplicas) continue;
+      block.stored = { location: { extentId, offset, length }, isOnAllReplicas: sealed.isOnAllReplicas };
     }
   }
 
@@ -234,7 +247,13 @@ export class StreamWriter {
     const full = this.#extent;
     if (!full) return await this.#allocate({ streamId, epoch, suspects: [] });
     const previous = { extentId: full.extentId, length: full.acknowledgedLength };
-    await this.#allocate({ streamId, epoch, suspects: [], previous });
+    try {
+      await this.#allocate({ streamId, epoch, suspects: [], previous });
+    } catch (error) {
+      // An earlier try may have sealed it although the answer got lost: nothing may be appended to it any more.
+      if (isStoreError(error, 'NoSpace')) await this.#sealFull(full);
+      throw error;
+    }
     this.#options.onSealed(previous.extentId, previous.length);
   }
 
@@ -279,19 +298,27 @@ export class StreamWriter {
   }
 
   #startChange(run: () => Promise<void>): void {
-    this.#change(run).catch((error: unknown) => {
-      if (!isStoreError(error, 'NoSpace')) {
-        this.#stop(error);
-        return;
+    void this.#change(async () => {
+      try {
+        await run();
+      } catch (error) {
+        if (isStoreError(error, 'NoSpace')) this.#refuseQueue(error);
+        else this.#stop(error);
       }
-      for (const { storedAt, resolve, reject } of this.#queue.splice(0)) {
-        // What is stored for good must not be reported as refused.
-        if (storedAt) resolve(storedAt);
-        else reject(error);
-      }
-      this.#failureCount = 0;
-      this.#schedulePump();
     });
+  }
+
+  #refuseQueue(error: StoreError): void {
+    this.#failureCount = 0;
+    // What is stored for good must not be reported as refused, nor as durable while a replica may lack it.
+    if (this.#queue.some(({ stored }) => stored && !stored.isOnAllReplicas)) {
+      this.#stop(error);
+      return;
+    }
+    for (const { stored, resolve, reject } of this.#queue.splice(0)) {
+      if (stored) resolve(stored.location);
+      else reject(error);
+    }
   }
 
   /** The only step that changes which extent is open. */
