@@ -4,6 +4,7 @@ import type { Clock, Random } from './clock.js';
 import { DOWNLOAD_TUNING, type DownloadTuning, download } from './download.js';
 import { listBuckets, listObjects, listUploads } from './list.js';
 import type { StoreClient } from './object-client.js';
+import { onAbort } from './on-abort.js';
 import { type RetryOptions, withRetries } from './retry.js';
 import { systemClock, systemRandom } from './system-clock.js';
 import { UPLOAD_TUNING, type UploadTuning, upload } from './upload.js';
@@ -62,16 +63,14 @@ export function clientOver(
 /** Ends every call of a client that is closed, also those that wait for their next try. */
 class Gate implements Invoker {
   readonly #inner: Invoker;
-  readonly #open = new Set<AbortController>();
-  #isClosed = false;
+  readonly #closing = new AbortController();
 
   constructor(inner: Invoker) {
     this.#inner = inner;
   }
 
   close(): void {
-    this.#isClosed = true;
-    for (const controller of this.#open) controller.abort(closedError());
+    this.#closing.abort(closedError());
   }
 
   async call(...[name, input, options]: Parameters<Invoker['call']>): ReturnType<Invoker['call']> {
@@ -85,20 +84,26 @@ class Gate implements Invoker {
   }
 
   #enter(outer: AbortSignal | undefined): { readonly signal: AbortSignal } & Disposable {
-    if (this.#isClosed) throw closedError();
-    const controller = new AbortController();
-    const forward = () => controller.abort(outer?.reason);
-    if (outer?.aborted) forward();
-    else outer?.addEventListener('abort', forward, { once: true });
-    this.#open.add(controller);
-    return {
-      signal: controller.signal,
-      [Symbol.dispose]: () => {
-        this.#open.delete(controller);
-        outer?.removeEventListener('abort', forward);
-      }
-    };
+    const { signal } = this.#closing;
+    if (signal.aborted) throw closedError();
+    return outer ? eitherOf(outer, signal) : { signal, [Symbol.dispose]: () => {} };
   }
+}
+
+/** Unlike `AbortSignal.any`, it leaves nothing behind in signals that live longer than the call. */
+function eitherOf(a: AbortSignal, b: AbortSignal): { readonly signal: AbortSignal } & Disposable {
+  const controller = new AbortController();
+  const detach = [a, b].map((signal) => {
+    const forward = () => controller.abort(signal.reason);
+    if (signal.aborted) forward();
+    return onAbort(signal, forward);
+  });
+  return {
+    signal: controller.signal,
+    [Symbol.dispose]: () => {
+      for (const remove of detach) remove();
+    }
+  };
 }
 
 function closedError(): StoreError {

@@ -9,6 +9,7 @@ import {
   StoreError
 } from '@stampede/server/api';
 import { cancelledError } from './errors.js';
+import { onAbort } from './on-abort.js';
 import { blocksOf, discardBody, type UploadBlock, type UploadBody } from './upload-blocks.js';
 
 export interface UploadInput
@@ -193,7 +194,7 @@ function stopSignal(outer: AbortSignal | undefined): Stop {
   const controller = new AbortController();
   const forward = () => controller.abort(outer?.reason);
   if (outer?.aborted) forward();
-  outer?.addEventListener('abort', forward, { once: true });
+  const detach = outer ? onAbort(outer, forward) : () => {};
   let failure: unknown;
   return {
     signal: controller.signal,
@@ -203,7 +204,7 @@ function stopSignal(outer: AbortSignal | undefined): Stop {
       controller.abort(error);
     },
     error: () => failure ?? cancelledError(controller.signal),
-    [Symbol.dispose]: () => outer?.removeEventListener('abort', forward)
+    [Symbol.dispose]: detach
   };
 }
 
@@ -213,17 +214,16 @@ async function nextBlock(
   stop: Stop
 ): Promise<UploadBlock | undefined> {
   const { signal } = stop;
-  let onAbort = () => {};
+  let detach = () => {};
   const aborted = new Promise<never>((_resolve, reject) => {
-    onAbort = () => reject(stop.error());
-    if (signal.aborted) onAbort();
-    signal.addEventListener('abort', onAbort, { once: true });
+    if (signal.aborted) reject(stop.error());
+    else detach = onAbort(signal, () => reject(stop.error()));
   });
   try {
     const next = await Promise.race([blocks.next(), aborted]);
     return next.done ? undefined : next.value;
   } finally {
-    signal.removeEventListener('abort', onAbort);
+    detach();
   }
 }
 

@@ -82,6 +82,10 @@ export class FrameServerConnection {
 
   async #requested(bytes: Buffer): Promise<void> {
     this.#request += bytes.toString('latin1');
+    if (!this.#request.startsWith('GET'.slice(0, this.#request.length))) {
+      this.#options.socket.end('HTTP/1.1 400 Bad Request\r\n\r\n');
+      return;
+    }
     if (!this.#request.endsWith('\r\n\r\n')) return;
     const answer = this.#options.refusal ?? (await this.#answer());
     this.#write([Buffer.from(answer)]);

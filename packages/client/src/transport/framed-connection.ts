@@ -19,6 +19,8 @@ import type { Connect, StoreSocket, TlsOptions } from './socket-seam.js';
 
 /** Until frames can be sent, from the first packet on. */
 const OPEN_TIMEOUT_MS = 10_000;
+/** From a ping to the end. */
+const ANSWER_TIMEOUT_MS = KEEPALIVE_TIMEOUT_MS - KEEPALIVE_INTERVAL_MS;
 const ID_MAX = 0xffffffff;
 const NOTHING = new Uint8Array(0);
 
@@ -235,11 +237,11 @@ export class FramedConnection {
     while (this.isOpen) {
       const nowMs = clock.monotonicMs();
       const silentMs = nowMs - this.#receivedAtMs;
-      if (silentMs < KEEPALIVE_INTERVAL_MS) pingedAtMs = undefined;
-      else if (pingedAtMs === undefined) {
+      if (pingedAtMs !== undefined && this.#receivedAtMs >= pingedAtMs) pingedAtMs = undefined;
+      if (pingedAtMs === undefined && silentMs >= KEEPALIVE_INTERVAL_MS) {
         this.#send({ kind: FRAME_KIND.ping, id: 0 });
         pingedAtMs = nowMs;
-      } else if (nowMs - pingedAtMs >= KEEPALIVE_TIMEOUT_MS - KEEPALIVE_INTERVAL_MS) {
+      } else if (pingedAtMs !== undefined && nowMs - pingedAtMs >= ANSWER_TIMEOUT_MS) {
         // Counted from the ping, so that a pause of this process itself is not taken for the store's.
         this.close(lostError(endpoint, new Error(`no byte for ${Math.round(silentMs / 1000)} s`)));
         return;

@@ -3,6 +3,7 @@ import { accessToken } from '../access-token.js';
 import type { Clock } from '../clock.js';
 import { type Credentials, type Endpoint, parseCredentials, parseEndpoint } from '../endpoint.js';
 import { cancelledError, storeErrorFrom } from '../errors.js';
+import { onAbort } from '../on-abort.js';
 import { systemClock } from '../system-clock.js';
 import type { Transport } from '../transport-seam.js';
 import { CallQueue } from './call-queue.js';
@@ -36,8 +37,8 @@ interface Call extends Receiver {
   readonly frame: CallFrame;
   readonly isBulk: boolean;
   readonly endsAtMs: number;
-  readonly signal: AbortSignal | undefined;
-  readonly onAbort: () => void;
+  /** From the caller's signal. */
+  detach: () => void;
   /** On the connection; absent while it waits. */
   id: number | undefined;
 }
@@ -140,15 +141,18 @@ export class FramedTransport implements Transport {
 
   #begin(
     frame: CallFrame,
-    { endsAtMs, signal, ...receiver }: Receiver & Pick<Call, 'endsAtMs' | 'signal'>
+    {
+      endsAtMs,
+      signal,
+      ...receiver
+    }: Receiver & { readonly endsAtMs: number; readonly signal: AbortSignal | undefined }
   ): Call {
     const call: Call = {
       frame,
       endsAtMs,
-      signal,
+      detach: () => {},
       isBulk: bodyBytesOf(frame.payload) >= BULK_BYTES_MIN,
       id: undefined,
-      onAbort: () => this.#fail(call, cancelledError(signal!)),
       data: (payload) => {
         if (frame.kind !== FRAME_KIND.subscribe) this.#ended(call);
         receiver.data(payload);
@@ -162,20 +166,20 @@ export class FramedTransport implements Transport {
         receiver.stopped();
       }
     };
-    const refusal = this.#refusalOf(call);
+    const refusal = this.#refusalOf(signal);
     if (refusal) {
       receiver.failed(refusal);
       return call;
     }
     this.#calls.add(call);
-    signal?.addEventListener('abort', call.onAbort, { once: true });
+    if (signal) call.detach = onAbort(signal, () => this.#fail(call, cancelledError(signal)));
     this.#deadlines.wakeBy(endsAtMs);
     this.#queue.add(call);
     this.#sendWaiting();
     return call;
   }
 
-  #refusalOf({ signal }: Call): StoreError | undefined {
+  #refusalOf(signal: AbortSignal | undefined): StoreError | undefined {
     if (this.#isClosed) return closedError();
     if (signal?.aborted) return cancelledError(signal);
     if (this.#queue.size >= WAITING_CALLS_MAX)
@@ -186,7 +190,7 @@ export class FramedTransport implements Transport {
   /** Every call comes here once, whatever ends it. */
   #ended(call: Call): void {
     this.#calls.delete(call);
-    call.signal?.removeEventListener('abort', call.onAbort);
+    call.detach();
     this.#sendWaiting();
   }
 
