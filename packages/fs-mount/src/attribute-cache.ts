@@ -1,10 +1,11 @@
 import type { StatResult } from '@stampede/client';
 import { BoundedMap } from './bounded-map.js';
 import type { Clock } from './clock.js';
+import { StatCompactor } from './compact-stat.js';
 
 interface Entry {
   readonly stat: StatResult;
-  readonly readAtMs: number;
+  readAtMs: number;
 }
 
 /** Says whether an answer that was asked for earlier may still be remembered. */
@@ -29,6 +30,7 @@ export interface AttributeCacheOptions {
 export class AttributeCache {
   readonly #entries: BoundedMap<string, Entry>;
   readonly #tickets = new Set<Ticket>();
+  readonly #compactor = new StatCompactor();
   readonly #options: AttributeCacheOptions;
   #liveSinceMs: number | undefined;
 
@@ -55,7 +57,10 @@ export class AttributeCache {
 
   fill(ticket: Ticket, key: string, stat: StatResult): void {
     if (ticket.all || ticket.changed.has(key)) return;
-    this.#entries.set(key, { stat, readAtMs: ticket.startedAtMs });
+    const known = this.#entries.get(key);
+    // Listing a large directory again would otherwise replace all that is kept of it.
+    if (known && isSame(known.stat, stat)) known.readAtMs = ticket.startedAtMs;
+    else this.#set(key, stat, ticket.startedAtMs);
   }
 
   end(ticket: Ticket): void {
@@ -65,7 +70,7 @@ export class AttributeCache {
   /** Remembers the result of an own change, which no answer still under way may replace. */
   set(key: string, stat: StatResult): void {
     this.#spoil(key);
-    this.#entries.set(key, { stat, readAtMs: this.#options.clock.monotonicMs() });
+    this.#set(key, stat, this.#options.clock.monotonicMs());
   }
 
   forget(key: string): void {
@@ -96,7 +101,23 @@ export class AttributeCache {
     return this.#liveSinceMs !== undefined;
   }
 
+  #set(key: string, stat: StatResult, readAtMs: number): void {
+    this.#entries.set(key, { stat: this.#compactor.compact(stat), readAtMs });
+  }
+
   #spoil(key: string): void {
     for (const ticket of this.#tickets) ticket.changed.add(key);
   }
+}
+
+/** Whether both say the same version. */
+function isSame(one: StatResult, other: StatResult): boolean {
+  if (one.type === 'none' || other.type === 'none') return one.type === other.type;
+  const [head, otherHead] = [one.head, other.head];
+  return (
+    one.type === other.type &&
+    head?.key === otherHead?.key &&
+    head?.versionId === otherHead?.versionId &&
+    head?.generation === otherHead?.generation
+  );
 }

@@ -97,7 +97,7 @@ export class FileSystem {
       clock,
       delayMs: REMOVAL_DELAY_MS,
       onEvent,
-      onDone: (key) => this.#entries.forgetTree(key)
+      onDone: (key) => cache.forget(key)
     });
     const { prefix } = options;
     this.#entries = new Entries({

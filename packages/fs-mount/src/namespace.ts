@@ -86,7 +86,6 @@ export class Namespace {
     await removals.flushUnder(`${key}/`);
     await this.#keepParent(key);
     await store.objects.delete({ bucket, key: `${key}/`, onlyIfPrefixEmpty: true });
-    entries.forgetTree(key);
     entries.changed(key, { type: 'none' });
   }
 

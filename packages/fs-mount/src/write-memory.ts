@@ -4,7 +4,8 @@ import { FileSystemError } from './errno.js';
 /** The unit in which data is uploaded; the largest buffer of dirty data. */
 export const BLOCK_BYTES = 4 * 1024 * 1024;
 const BUFFER_BYTES_MIN = 4096;
-const FREE_BLOCKS_MAX = 16;
+/** What free buffers take at most, on top of the limit and as a part of it. */
+const FREE_SHARE = 1 / 4;
 
 export interface WriteMemoryOptions {
   /** Most bytes of all buffers together. */
@@ -21,10 +22,15 @@ interface Waiter {
   readonly proceed: () => void;
 }
 
-/** The buffers that hold dirty data. Whole blocks are used again, so copying any amount of data keeps memory flat. */
+/**
+ * The buffers that hold dirty data. They are used again: V8 notices late that large buffers are garbage, and making them
+ * anew for each of many small files costs more than the files do.
+ */
 export class WriteMemory {
   readonly #options: WriteMemoryOptions;
-  readonly #freeBlocks: Uint8Array[] = [];
+  /** By size, a power of two. */
+  readonly #free = new Map<number, Uint8Array[]>();
+  #freeBytes = 0;
   readonly #waiters: Waiter[] = [];
   #usedBytes = 0;
 
@@ -77,15 +83,33 @@ export class WriteMemory {
   allocate(bytes: number): Uint8Array {
     let size = BUFFER_BYTES_MIN;
     while (size < bytes) size *= 2;
-    const buffer = (size === BLOCK_BYTES && this.#freeBlocks.pop()) || Buffer.allocUnsafeSlow(size);
-    this.#usedBytes += buffer.byteLength;
+    const buffer = this.#takeFree(size) ?? Buffer.allocUnsafeSlow(size);
+    this.#usedBytes += size;
     return buffer;
   }
 
   free(buffer: Uint8Array): void {
-    if (buffer.byteLength === BLOCK_BYTES && this.#freeBlocks.length < FREE_BLOCKS_MAX)
-      this.#freeBlocks.push(buffer);
-    this.unreserve(buffer.byteLength);
+    const size = buffer.byteLength;
+    if (this.#freeBytes + size <= this.#options.limitBytes * FREE_SHARE) {
+      const known = this.#free.get(size);
+      if (known) known.push(buffer);
+      else this.#free.set(size, [buffer]);
+      this.#freeBytes += size;
+    }
+    this.unreserve(size);
+  }
+
+  #takeFree(size: number): Uint8Array | undefined {
+    const buffer = this.#free.get(size)?.pop();
+    if (buffer) this.#freeBytes -= size;
+    // Small ones that nobody took for a while must not keep the blocks of a large file from being used again.
+    else if (size === BLOCK_BYTES) this.#dropFree();
+    return buffer;
+  }
+
+  #dropFree(): void {
+    this.#free.clear();
+    this.#freeBytes = 0;
   }
 
   #admit(): void {
