@@ -100,6 +100,12 @@ t.test('operations fail as POSIX says', async (t) => {
       code: 'ENAMETOOLONG'
     },
     { name: 'a name that is not UTF-8', run: (fs) => fs.create('/caf\ufffd', 0o644), code: 'EILSEQ' },
+    {
+      name: 'an access list, which no file has',
+      run: (fs) => fs.getxattr('/file', 'system.posix_acl_access'),
+      code: 'ENOTSUP'
+    },
+    { name: 'a security label', run: (fs) => fs.getxattr('/file', 'security.selinux'), code: 'ENOTSUP' },
     { name: 'an xattr that is not there', run: (fs) => fs.getxattr('/file', 'user.x'), code: 'ENODATA' },
     {
       name: 'replacing an xattr that is not there',

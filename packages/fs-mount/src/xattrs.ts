@@ -10,8 +10,13 @@ export interface XattrChange {
   readonly mode: 'any' | 'create' | 'replace';
 }
 
-/** As getxattr(2): fails with `ENODATA` when there is none of the name. */
+/** Access lists and labels would have to be obeyed; a system that keeps but ignores them is worse than one without. */
+const UNSUPPORTED_NAME = /^(system\.|security\.selinux$)/;
+
+/** As getxattr(2): fails with `ENODATA` when there is none of the name, `ENOTSUP` when there never is. */
 export function getXattr(attributes: PosixAttributes, name: string): Uint8Array {
+  // `ls -l` asks every file for both, unless it learns that a whole drive has none.
+  assertSupported(name);
   const value = findXattr(attributes, name);
   if (!value) throw new FileSystemError('ENODATA', `no extended attribute ${name}`);
   return value;
@@ -22,9 +27,7 @@ export function xattrChange(
   attributes: PosixAttributes,
   { name, value, mode }: XattrChange
 ): PosixAttributes {
-  // Access lists would have to be obeyed; a system that keeps but ignores them is worse than one without.
-  if (name.startsWith('system.'))
-    throw new FileSystemError('ENOTSUP', 'access control lists are not supported');
+  assertSupported(name);
   const exists = findXattr(attributes, name) !== undefined;
   if (mode === 'create' && exists) throw new FileSystemError('EEXIST', `${name} is set already`);
   if (mode === 'replace' && !exists) throw new FileSystemError('ENODATA', `${name} is not set`);
@@ -38,4 +41,9 @@ export function xattrChange(
 function findXattr(attributes: PosixAttributes, name: string): Uint8Array | undefined {
   const { xattrs } = attributes;
   return xattrs !== undefined && Object.hasOwn(xattrs, name) ? xattrs[name] : undefined;
+}
+
+function assertSupported(name: string): void {
+  if (UNSUPPORTED_NAME.test(name))
+    throw new FileSystemError('ENOTSUP', 'access control lists and security labels are not supported');
 }
