@@ -31,8 +31,8 @@ export interface Mount extends AsyncDisposable {
  * Shows a bucket, or a prefix of one, as a directory until `close`.
  *
  * @throws StoreError `NoSuchBucket` and whatever keeps the store from answering.
- * @throws FileSystemError `EBUSY` when something else is mounted there, `EIO` when this machine cannot mount,
- *         `EINVAL` for a wrong option.
+ * @throws FileSystemError `EBUSY` when something is mounted there, `ENOTDIR` and `ENOTEMPTY` for what is no empty
+ *         directory, `EIO` and `ENOSYS` when this machine cannot mount, `EINVAL` for a wrong option.
  */
 export async function mount(options: MountOptions): Promise<Mount> {
   const { fileSystem: fileSystemOptions, driver } = parseMountOptions(options);

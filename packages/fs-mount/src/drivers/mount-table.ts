@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { mkdir, readFile, stat } from 'node:fs/promises';
+import { mkdir, readdir, readFile, stat } from 'node:fs/promises';
 import { promisify } from 'node:util';
 import { FileSystemError } from '../errno.js';
 
@@ -26,7 +26,11 @@ export async function isMountPoint(directory: string): Promise<boolean> {
   return (await findMount(directory)) !== undefined;
 }
 
-/** Makes the directory ready to mount on: creates it, and clears away what a crashed mount left behind. */
+/**
+ * Makes the directory ready to mount on: creates it, and clears away what a crashed mount left behind.
+ *
+ * @throws FileSystemError `EBUSY` when it is a mount already, `ENOTDIR`, `ENOTEMPTY`, `EACCES`.
+ */
 export async function prepareMountPoint(directory: string): Promise<void> {
   if (await isMountPoint(directory)) {
     if (await answers(directory))
@@ -36,7 +40,24 @@ export async function prepareMountPoint(directory: string): Promise<void> {
       );
     await unmountDirectory(directory, { lazy: true });
   }
-  await mkdir(directory, { recursive: true });
+  await makeEmptyDirectory(directory);
+}
+
+/** Files that were there would be hidden, and who looks for them would find the wrong place. */
+async function makeEmptyDirectory(directory: string): Promise<void> {
+  const names = await mkdir(directory, { recursive: true })
+    .then(() => readdir(directory))
+    .catch((error: NodeJS.ErrnoException) => {
+      if (error.code !== 'EEXIST' && error.code !== 'ENOTDIR') throw notUsable(directory, error);
+      throw new FileSystemError('ENOTDIR', `${directory} is no directory; choose another mount point`);
+    });
+  if (names.length > 0)
+    throw new FileSystemError('ENOTEMPTY', `${directory} has files in it; mount on an empty directory`);
+}
+
+function notUsable(directory: string, cause: NodeJS.ErrnoException): FileSystemError {
+  const message = `${directory} cannot be used as a mount point: ${cause.message}`;
+  return new FileSystemError(cause.code === 'EACCES' ? 'EACCES' : 'EIO', message, { cause });
 }
 
 /** Detaches a mount point. Without `lazy` it fails while a program uses it. */
