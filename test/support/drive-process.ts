@@ -30,7 +30,7 @@ export interface DriveEvent {
 
 export interface DriveProcessOptions {
   readonly store: DriveStore;
-  /** Gets the mount point `drive` and, for a stamp, the data folder. */
+  /** Gets the mount point `drive` and, for a stamp, the data folder; created when it is not there. */
   readonly folder: string;
   /** Options of the mount, not for a stamp. */
   readonly mount?: Partial<MountOptions>;
@@ -46,7 +46,8 @@ export function withoutDrive(store: DriveStore): string | false {
 /** Mounts a new store and waits until the drive is there. */
 export async function startDrive(options: DriveProcessOptions): Promise<DriveProcess> {
   const directory = join(options.folder, 'drive');
-  mkdirSync(directory, { recursive: true });
+  // Not the mount point itself: a mount that crashed may be there still.
+  mkdirSync(options.folder, { recursive: true });
   return options.store === 'stamp' ? startStamp(options, directory) : startMemory(options, directory);
 }
 

@@ -1,10 +1,12 @@
 import { parseArgs } from 'node:util';
 import { memoryStore } from '@stampede/client/testing';
 import { mount } from '@stampede/fs-mount';
+import { sinkStore } from './sink-store.js';
 
 /*
  * A drive on a store in this process's memory, for tests of the drive alone; the process that serves a mount never
- * touches it itself. Prints a JSON line `{"ready":true}`, then one for each event of the mount. SIGTERM unmounts.
+ * touches it itself. Prints a JSON line `{"ready":true}`, then one for each event of the mount, and at the end what
+ * the store has of the first objects. SIGTERM unmounts.
  *
  *   node memory-drive.js --directory PATH [--store memory|sink] [--options JSON]
  */
@@ -16,7 +18,8 @@ const { values } = parseArgs({
     options: { type: 'string', default: '{}' }
   }
 });
-const client = memoryStore();
+/** The store outlives the mount, so that what it was left with can be seen. */
+const client = values.store === 'sink' ? sinkStore() : memoryStore();
 await client.buckets.create({ bucket: 'drive' });
 const drive = await mount({
   client,
@@ -25,11 +28,17 @@ const drive = await mount({
   ...JSON.parse(values.options),
   onEvent: (event) => print('error' in event ? { ...event, error: String(event.error) } : event)
 });
-for (const signal of ['SIGTERM', 'SIGINT'] as const)
-  process.on(signal, () => void drive.close().then((unstored) => print({ type: 'closed', unstored })));
+for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => void drive.close());
 print({ ready: true });
 await drive.ended;
-await drive.close();
+const unstored = await drive.close();
+const { objects } = await client.objects.list({ bucket: 'drive', maxKeys: 10 });
+const contents: Record<string, string> = {};
+for (const { key } of objects) {
+  const { body } = await client.objects.read({ bucket: 'drive', key, offset: 0, length: 100 });
+  contents[key] = Buffer.from(body).toString();
+}
+print({ type: 'closed', unstored, contents });
 
 function print(line: object): void {
   process.stdout.write(`${JSON.stringify(line)}\n`);
