@@ -137,10 +137,13 @@ export class ExtentFile {
    * Verifies all blocks of an unsealed extent that another process, or an earlier life of this one, wrote. With several
    * groups in flight a crash may lose one and keep a later one, so damage counts as torn when nothing says that it was
    * durable: neither a later block nor the length that a freeze or a clean shutdown recorded.
+   * @throws StoreError `ExtentNotFound` when not even the header is left, which was durable before any block came.
    */
   async recover(): Promise<RecoveredLength> {
     const recorded = this.slot?.length;
-    const found = await this.#inspect(recorded ?? (await this.#file.size()), false);
+    const size = await this.#file.size();
+    if (size < EXTENT_HEADER_BYTES) throw this.#emptied();
+    const found = await this.#inspect(recorded ?? size, false);
     const durableLength = Math.max(EXTENT_HEADER_BYTES, recorded ?? 0, found.durableLength);
     if (!this.slot || found.goodEnd < durableLength) {
       return { known: false, length: Math.max(found.lastGoodEnd, durableLength) };
@@ -225,6 +228,11 @@ export class ExtentFile {
       this.#cachedHeaders.delete(oldest);
       return;
     }
+  }
+
+  #emptied(): StoreError {
+    const { extentId, path } = this.#place;
+    return new StoreError('ExtentNotFound', `${path} lost all of extent ${extentId}. Restore it.`);
   }
 
   #damaged(blockOffset: number): StoreError {

@@ -93,12 +93,17 @@ export class StreamFixture implements AsyncDisposable {
     return await this.open();
   }
 
-  /** As a power cut and a start do; `random` decides what unsynced bytes survive. */
+  /** As a power cut and a start do. */
   async crash(): Promise<EmbeddedStreamLayer> {
+    await this.cutPower();
+    return await this.open();
+  }
+
+  /** `random` decides what unsynced bytes survive. */
+  async cutPower(): Promise<void> {
     this.memoryDisk.crash({ random: this.random });
     await this.#metaStore?.close();
     await this.until(this.layer.close().catch(() => undefined));
-    return await this.open();
   }
 
   async close(): Promise<void> {
