@@ -28,7 +28,12 @@ export async function openDrive(
       mount.close().catch(() => undefined);
     }
   });
-  return { ended: mount.ended.then(close).then(() => undefined) };
+  const ended = mount.ended.then(close).then(
+    () => undefined,
+    // Told once, by the command when it closes what it opened.
+    () => undefined
+  );
+  return { ended };
 }
 
 async function closeMount(mount: Mount): Promise<readonly string[]> {

@@ -124,7 +124,8 @@ function commandOf(spec: CommandSpec, context: CommandContext, group?: string): 
   const example = exampleText(group === undefined ? spec.example : `${group} ${spec.example}`);
   command.addHelpText('after', spec.details === undefined ? example : `\n${spec.details}\n${example}`);
   command.action(async () => {
-    await spec.run(context, command.args, command.opts());
+    const defaults = Object.entries(spec.options).map(([name, { defaultValue }]) => [name, defaultValue]);
+    await spec.run(context, command.args, { ...Object.fromEntries(defaults), ...command.opts() });
   });
   return command;
 }

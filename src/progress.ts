@@ -17,6 +17,8 @@ export interface ProgressOptions {
   readonly unit: 'bytes' | 'objects';
   /** Called when the bar appears: for what it costs something to find out, as the total. */
   readonly onShow?: (progress: Progress) => void;
+  /** Default: a second. */
+  readonly shownAfterMs?: number;
 }
 
 /** A bar on a terminal for what takes more than a second; nothing in a pipe. */
@@ -32,7 +34,10 @@ class ProgressBar implements Progress {
   #done = 0;
   #expected = 0;
 
-  constructor(stream: OutputStream, { action, unit, onShow }: ProgressOptions) {
+  constructor(
+    stream: OutputStream,
+    { action, unit, onShow, shownAfterMs = SHOWN_AFTER_MS }: ProgressOptions
+  ) {
     const amountOf = (amount: number) => (unit === 'bytes' ? formatSize(amount) : `${amount} objects`);
     this.#bar = new cliProgress.SingleBar({
       stream,
@@ -57,7 +62,7 @@ class ProgressBar implements Progress {
       this.#isShown = true;
       this.#bar.start(this.#expected, this.#done);
       onShow?.(this);
-    }, SHOWN_AFTER_MS);
+    }, shownAfterMs);
     this.#timer.unref();
   }
 

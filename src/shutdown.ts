@@ -54,15 +54,19 @@ export class Shutdown implements Disposable {
     this.#resources.push(resource);
   }
 
-  /** Resolves with the first signal. */
-  async requested(): Promise<void> {
+  /** Resolves with the first signal, or with `ended` when that comes first. @throws What `ended` rejects with. */
+  async requested(ended?: Promise<void>): Promise<void> {
     if (this.signal.aborted) return;
     // A timer keeps the process alive where nothing else does.
     const alive = setInterval(() => undefined, 1 << 30);
-    await new Promise<void>((resolve) =>
-      this.signal.addEventListener('abort', () => resolve(), { once: true })
-    );
-    clearInterval(alive);
+    const signalled = new Promise<void>((resolve) => {
+      this.signal.addEventListener('abort', () => resolve(), { once: true });
+    });
+    try {
+      await Promise.race(ended ? [signalled, ended] : [signalled]);
+    } finally {
+      clearInterval(alive);
+    }
   }
 
   /**

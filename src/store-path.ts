@@ -58,11 +58,6 @@ export function formatStorePath(bucket: string, key: string): string {
   return `${SCHEME}${bucket}/${key}`;
 }
 
-/** The prefix of the keys in the directory that a path names: '' or ending in a slash. */
-export function directoryPrefix({ key }: StorePath): string {
-  return key === '' || key.endsWith('/') ? key : `${key}/`;
-}
-
 /** Refuses what the store has no part in. */
 export function parseInStore(text: string, localCommand: string): StorePath {
   const location = parseLocation(text);

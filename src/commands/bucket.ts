@@ -109,7 +109,7 @@ export const bucket: CommandGroup = {
 };
 
 interface SettingValues {
-  readonly quota: number | null | undefined;
+  readonly quota: Pick<BucketSettings, 'quotaBytes'> | undefined;
   readonly tag: readonly (readonly [string, string])[];
   readonly clearTags?: boolean | undefined;
 }
@@ -118,7 +118,7 @@ function settingsOf({ quota, tag, clearTags }: SettingValues): BucketSettings {
   if (clearTags && tag.length > 0)
     throw new UsageError('--clear-tags and --tag contradict each other; give one');
   const tags = clearTags ? {} : tag.length > 0 ? Object.fromEntries(tag) : undefined;
-  return { ...(quota !== undefined && { quotaBytes: quota }), ...(tags && { tags }) };
+  return { ...quota, ...(tags && { tags }) };
 }
 
 /** `photos` or `st:photos`. */
@@ -130,8 +130,8 @@ function parseName(text: string): string {
   throw new UsageError(`"${text}" is no bucket; write its name alone`);
 }
 
-function parseQuota(text: string): number | null {
-  return text === 'none' ? null : parseSize(text);
+function parseQuota(text: string): Pick<BucketSettings, 'quotaBytes'> {
+  return { quotaBytes: text === 'none' ? null : parseSize(text) };
 }
 
 async function print(output: Output, head: BucketHead, isJson: boolean): Promise<void> {

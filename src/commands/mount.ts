@@ -38,7 +38,7 @@ export const mount = defineCommand({
     const what = key === '' ? bucket : `${bucket}/${key}`;
     if (options.json) await output.json({ bucket, prefix: key, mount: directory, pid: process.pid });
     else await output.line(`${what} is mounted at ${output.name(directory)}. Ctrl-C unmounts it.`);
-    await Promise.race([shutdown.requested(), drive.ended]);
+    await shutdown.requested(drive.ended);
   }
 });
 

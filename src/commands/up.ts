@@ -155,14 +155,10 @@ async function mountDrive(
   }
   try {
     const drive = await openDrive(context, logger, { client: stamp.calls, bucket: DRIVE_BUCKET, directory });
-    drive.ended.then(
-      () => {
-        if (!signal.aborted)
-          output.note(`stampede: the drive at ${directory} was unmounted; the store serves on`);
-      },
-      // Told when the command closes it.
-      () => undefined
-    );
+    void drive.ended.then(() => {
+      if (!signal.aborted)
+        output.note(`stampede: the drive at ${directory} was unmounted; the store serves on`);
+    });
     return true;
   } catch (error) {
     if (!(error instanceof FileSystemError) || error.code !== 'EIO') throw error;

@@ -30,12 +30,18 @@ export class TestWorld implements Disposable {
   readonly store: StoreClient;
   readonly #options: TestWorldOptions;
   readonly #signalListeners = new Set<() => void>();
-  #nowMs = 1_700_000_000_000;
+  #nowMs = 1_780_000_000_000;
+  #stdout: Capture | undefined;
 
   constructor(options: TestWorldOptions = {}) {
     this.#options = options;
     this.calls = options.calls ?? memoryStore();
     this.store = storeClientOver(this.calls);
+  }
+
+  /** What the command that was started last has printed up to now. */
+  get lastOutput(): string {
+    return this.#stdout?.bytes.toString() ?? '';
   }
 
   path(name: string): string {
@@ -55,6 +61,7 @@ export class TestWorld implements Disposable {
   async runWith(stdin: Uint8Array, ...words: readonly string[]): Promise<RunResult> {
     const stdout = new Capture(this.#options.isTerminal);
     const stderr = new Capture(this.#options.isTerminal);
+    this.#stdout = stdout;
     const world = this.#world({ stdin: Readable.from([stdin], { objectMode: false }), stdout, stderr });
     const code = await runProgram(words, { version: '1.2.3', commands, world });
     return {
