@@ -9,15 +9,18 @@ const results = readdirSync(directory)
   .sort()
   .map((file) => JSON.parse(readFileSync(join(directory, file), 'utf8')));
 
-const number = (value) => (value >= 100 ? value.toFixed(0) : value >= 1 ? value.toFixed(2) : value.toPrecision(3));
+const number = (value) =>
+  value >= 100 ? value.toFixed(0) : value >= 1 ? value.toFixed(2) : value.toPrecision(3);
 
 const sections = results.map((result) => {
   const { machine } = result;
   const comparisons = result.comparisons.map(
-    ({ name, ratio, expectedMin, meaning }) => `| ${name} | × ${ratio.toFixed(2)} | ${expectedMin === undefined ? '' : `≥ ${expectedMin}${ratio < expectedMin ? ' (falls short)' : ''}`} | ${meaning} |`
+    ({ name, ratio, expectedMin, meaning }) =>
+      `| ${name} | × ${ratio.toFixed(2)} | ${expectedMin === undefined ? '' : `≥ ${expectedMin}${ratio < expectedMin ? ' (falls short)' : ''}`} | ${meaning} |`
   );
   const figures = result.figures.map(
-    ({ name, unit, values, median }) => `| ${name} | ${number(median)} ${unit} | ${number(Math.min(...values))} – ${number(Math.max(...values))} | ${values.length} |`
+    ({ name, unit, values, median }) =>
+      `| ${name} | ${number(median)} ${unit} | ${number(Math.min(...values))} – ${number(Math.max(...values))} | ${values.length} |`
   );
   return [
     `## ${result.name}`,
@@ -26,7 +29,9 @@ const sections = results.map((result) => {
     '',
     `\`${result.command}\`, commit ${result.commit}, ${result.takenAt.slice(0, 10)}; ${machine.cpu}, ${machine.cores} cores, ${machine.memoryGiB} GiB, Linux ${machine.kernel}, Node ${machine.node}.`,
     '',
-    ...(comparisons.length > 0 ? ['| ratio | | expected | |', '| --- | --- | --- | --- |', ...comparisons, ''] : []),
+    ...(comparisons.length > 0
+      ? ['| ratio | | expected | |', '| --- | --- | --- | --- |', ...comparisons, '']
+      : []),
     '| figure | median | range | rounds |',
     '| --- | --- | --- | --- |',
     ...figures,

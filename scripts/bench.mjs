@@ -2,9 +2,9 @@
 import { spawnSync } from 'node:child_process';
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { ensureReady, ROOT } from './setup.mjs';
+import { ROOT, setUp } from './setup.mjs';
 
-await ensureReady();
+await setUp();
 const wanted = process.argv.slice(2);
 const all = readdirSync(join(ROOT, 'bench'))
   .filter((file) => file.endsWith('.bench.ts'))

@@ -1,9 +1,9 @@
 // `npm run check`: format, lint, types, unit tests and tidy; for every commit.
 import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
-import { ensureReady, ROOT } from './setup.mjs';
+import { ROOT, setUp } from './setup.mjs';
 
-await ensureReady();
+await setUp({ build: 'all' });
 const steps = [
   ['format and lint', [join(ROOT, 'node_modules/@biomejs/biome/bin/biome'), 'check', '.']],
   ['unit tests and tidy', [join(ROOT, 'scripts/test.mjs'), 'packages', 'src', 'test/tidy.test.ts']]

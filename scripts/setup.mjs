@@ -1,93 +1,203 @@
 // Brings a checkout to the point where it runs: Node version, dependencies, build. Plain JavaScript and Node only,
-// since nothing is installed yet when it runs. Each step is skipped when its result is already there.
-import { spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+// since nothing is installed yet when it runs. Each step is skipped when its result is there and newer than its sources.
+import { spawn } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  realpathSync,
+  statSync,
+  utimesSync,
+  writeFileSync
+} from 'node:fs';
+import { createServer } from 'node:net';
 import { dirname, join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 
 export const ROOT = dirname(dirname(fileURLToPath(import.meta.url)));
-const NODE_MAJOR_MIN = 20;
+const NODE_MIN = [20, 19];
+const WAIT_MS_MAX = 15 * 60_000;
+const POLL_MS = 200;
+const OUTPUT_LINES_MAX = 20;
 
-/** Installs and builds what is missing; throws with what to do when a step fails. */
-export async function ensureReady({ quiet = false, build = 'always' } = {}) {
-  const major = Number(process.versions.node.split('.')[0]);
-  if (major < NODE_MAJOR_MIN)
-    throw new Error(`Node ${NODE_MAJOR_MIN} or newer is needed, this is ${process.version}`);
-  if (dependenciesAreStale()) {
-    await exclusively(() => {
-      if (!dependenciesAreStale()) return;
-      if (!quiet) console.error('Installing dependencies (npm ci) …');
-      run('npm', ['ci', '--no-audit', '--no-fund', '--loglevel=error'], quiet);
-    });
-  }
-  if (build === 'always' || !existsSync(join(ROOT, 'dist/src/main.js'))) {
-    await exclusively(() => {
-      if (!quiet) console.error('Building …');
-      run(process.execPath, [join(ROOT, 'node_modules/typescript/bin/tsc'), '-b', ROOT], quiet);
-    });
+/** What each kind of build compiles, and which folders it comes from. */
+const BUILDS = {
+  /** What the command runs. */
+  command: { project: 'src', folders: ['packages', 'src'] },
+  /** Also the types of tests and benchmarks. */
+  all: { project: '.', folders: ['packages', 'src', 'test', 'bench'] }
+};
+
+/** Installs and builds what is missing or older than its sources; throws with what to do when a step fails. */
+export async function ensureReady({ quiet = false, build = 'command' } = {}) {
+  checkNode();
+  const say = (text) => quiet || console.error(text);
+  const isReady = () => !dependenciesAreStale() && !buildIsStale(build);
+  if (isReady()) return;
+  await exclusively(say, async (lock) => {
+    if (dependenciesAreStale()) {
+      say('Installing dependencies (npm ci) …');
+      await run('npm', ['ci', '--no-audit', '--no-fund', '--loglevel=error'], { quiet, lock });
+      // npm keeps the time of an older list when nothing changed in it.
+      touch(installedList());
+    }
+    if (buildIsStale(build)) {
+      say('Building …');
+      await buildProject(build, { quiet, lock });
+    }
+  });
+}
+
+/** As `ensureReady`, for scripts: what cannot be set up is said in a line, and ends them. */
+export async function setUp(options) {
+  try {
+    await ensureReady(options);
+  } catch (error) {
+    console.error(`stampede: ${error.message}`);
+    process.exit(1);
   }
 }
 
 /** Compiles tap's plugin set into node_modules, once for each install. */
-export function ensureTapIsBuilt() {
+export async function ensureTapIsBuilt() {
   const marker = join(ROOT, 'node_modules/.stampede-tap-built');
-  const installed = join(ROOT, 'node_modules/.package-lock.json');
-  if (existsSync(marker) && statSync(marker).mtimeMs >= statSync(installed).mtimeMs) return;
-  run(process.execPath, [tapCommand(), 'build'], true);
-  writeFileSync(marker, '');
+  const isBuilt = () => modifiedMs(marker) >= modifiedMs(installedList());
+  if (isBuilt()) return;
+  await exclusively(console.error, async (lock) => {
+    if (isBuilt()) return;
+    await run(process.execPath, [tapCommand(), 'build'], { quiet: true, lock });
+    writeFileSync(marker, '');
+  });
 }
 
 export function tapCommand() {
   return join(ROOT, 'node_modules/tap/dist/esm/run.mjs');
 }
 
+function checkNode() {
+  const [major, minor] = process.versions.node.split('.').map(Number);
+  if (major < NODE_MIN[0] || (major === NODE_MIN[0] && minor < NODE_MIN[1]))
+    throw new Error(`Node ${NODE_MIN.join('.')} or newer is needed, this is ${process.version}`);
+}
+
+function installedList() {
+  return join(ROOT, 'node_modules/.package-lock.json');
+}
+
 function dependenciesAreStale() {
-  const installed = join(ROOT, 'node_modules/.package-lock.json');
-  return (
-    !existsSync(installed) || statSync(installed).mtimeMs < statSync(join(ROOT, 'package-lock.json')).mtimeMs
+  return modifiedMs(installedList()) < modifiedMs(join(ROOT, 'package-lock.json'));
+}
+
+function builtMarker(build) {
+  return join(ROOT, 'dist', `.built-${build}`);
+}
+
+function buildIsStale(build) {
+  const builtMs = modifiedMs(builtMarker(build));
+  if (builtMs === 0 || outputsAreMissing()) return true;
+  if (builtMs < modifiedMs(installedList())) return true;
+  return newestSourceMs(BUILDS[build].folders) >= builtMs;
+}
+
+function outputsAreMissing() {
+  const packages = readdirSync(join(ROOT, 'packages')).map((name) => join('packages', name, 'dist/index.js'));
+  return !['dist/src/main.js', ...packages].every((path) => existsSync(join(ROOT, path)));
+}
+
+async function buildProject(build, options) {
+  // What changes while it is being built is newer than the marker.
+  const startedAt = new Date();
+  const tsc = join(ROOT, 'node_modules/typescript/bin/tsc');
+  // The compiler trusts its notes of what it wrote, and does not look whether that is still there.
+  const force = outputsAreMissing() ? ['--force'] : [];
+  await run(process.execPath, [tsc, '-b', join(ROOT, BUILDS[build].project), ...force], options);
+  const marker = builtMarker(build);
+  mkdirSync(dirname(marker), { recursive: true });
+  writeFileSync(marker, '');
+  utimesSync(marker, startedAt, startedAt);
+}
+
+/** When the newest file or folder that a build comes from was changed; folders tell of files that are gone. */
+function newestSourceMs(folders) {
+  const newest = (path) => {
+    const stats = statSync(path, { throwIfNoEntry: false });
+    if (!stats?.isDirectory()) return /\.(ts|json)$/.test(path) ? (stats?.mtimeMs ?? 0) : 0;
+    const names = readdirSync(path).filter((name) => !['node_modules', 'dist', 'results'].includes(name));
+    return Math.max(stats.mtimeMs, ...names.map((name) => newest(join(path, name))));
+  };
+  return Math.max(
+    ...['tsconfig.base.json', ...folders.flatMap(sourcesIn)].map((path) => newest(join(ROOT, path)))
   );
 }
 
-function run(command, args, quiet) {
-  const result = spawnSync(command, args, {
+/** A build writes into the folders of packages, beside what it comes from. */
+function sourcesIn(folder) {
+  if (folder !== 'packages') return [folder];
+  return readdirSync(join(ROOT, folder)).flatMap((name) =>
+    ['src', 'package.json', 'tsconfig.json'].map((part) => join(folder, name, part))
+  );
+}
+
+/** 0 for what is not there. */
+function modifiedMs(path) {
+  return statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? 0;
+}
+
+function touch(path) {
+  const now = new Date();
+  if (existsSync(path)) utimesSync(path, now, now);
+}
+
+/** `lock` is held by the command too: should we be killed, nobody else starts before it has ended. */
+async function run(command, args, { quiet, lock }) {
+  const child = spawn(command, args, {
     cwd: ROOT,
-    stdio: ['ignore', quiet ? 'pipe' : process.stderr, 'pipe'],
-    encoding: 'utf8'
+    stdio: ['ignore', 'pipe', 'pipe', ...(lock === undefined ? [] : [lock])]
   });
-  if (result.status === 0) return;
-  const said = `${result.stdout ?? ''}${result.stderr ?? ''}`.trim().split('\n').slice(-20).join('\n');
-  throw new Error(
-    `${command} ${args.join(' ')} failed (${result.error?.message ?? `exit ${result.status}`}):\n${said}`
-  );
+  let said = '';
+  for (const stream of [child.stdout, child.stderr]) {
+    stream.on('data', (text) => {
+      said = (said + text).slice(-16_384);
+      if (!quiet) process.stderr.write(text);
+    });
+  }
+  const failure = await new Promise((resolve) => {
+    child.once('error', (error) => resolve(error.message));
+    child.once('close', (code, signal) => resolve(code === 0 ? undefined : `exit ${code ?? signal}`));
+  });
+  if (failure === undefined) return;
+  const lines = quiet ? `:\n${said.trim().split('\n').slice(-OUTPUT_LINES_MAX).join('\n')}` : '';
+  throw new Error(`${[command, ...args].join(' ')} failed (${failure})${lines}`);
 }
 
-/** Two terminals may start at once on a fresh clone: one installs, the other waits for it. */
-async function exclusively(work) {
-  const lock = join(ROOT, '.setup.lock');
-  const waitUntil = Date.now() + 10 * 60_000;
-  for (;;) {
-    try {
-      mkdirSync(lock);
-      break;
-    } catch (error) {
-      if (error.code !== 'EEXIST') throw error;
-      if (Date.now() > waitUntil)
-        throw new Error(`another set-up seems to be running; if not, remove ${lock} and try again`);
-      if (isOlderThanMs(lock, 10 * 60_000)) rmSync(lock, { recursive: true, force: true });
-      else await new Promise((resolve) => setTimeout(resolve, 500));
-    }
+/**
+ * Two terminals may start at once on a fresh clone: one sets up, the other waits for it. The lock is a name that the
+ * kernel gives to one process at a time and takes back when it ends, however that happens, so that none is left behind.
+ */
+async function exclusively(say, work) {
+  const name = `\0stampede-setup-${createHash('sha256').update(realpathSync(ROOT)).digest('hex').slice(0, 24)}`;
+  const waitUntilMs = Date.now() + WAIT_MS_MAX;
+  let lock = await tryListen(name);
+  if (!lock) say('Waiting for another set-up of this checkout …');
+  while (!lock) {
+    if (Date.now() > waitUntilMs)
+      throw new Error('another set-up of this checkout does not end; stop it and try again');
+    await sleep(POLL_MS);
+    lock = await tryListen(name);
   }
   try {
-    work();
+    await work(lock._handle?.fd);
   } finally {
-    rmSync(lock, { recursive: true, force: true });
+    await new Promise((resolve) => lock.close(resolve));
   }
 }
 
-function isOlderThanMs(path, ageMs) {
-  try {
-    return Date.now() - statSync(path).mtimeMs > ageMs;
-  } catch {
-    return false;
-  }
+function tryListen(name) {
+  return new Promise((resolve, reject) => {
+    const server = createServer((socket) => socket.destroy());
+    server.once('error', (error) => (error.code === 'EADDRINUSE' ? resolve(undefined) : reject(error)));
+    server.listen(name, () => resolve(server));
+  });
 }
