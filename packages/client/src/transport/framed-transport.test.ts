@@ -8,8 +8,7 @@ import { FramedTransport } from './framed-transport.js';
 const MIB = 1024 * 1024;
 const CONNECTION = { endpoint: 'http://store:7070', accessKey: 'key', secretKey: 'secret' };
 
-function scripted() {
-  const clock = new ManualClock();
+function scripted(clock = new ManualClock()) {
   const network = scriptedNetwork();
   const transport = new FramedTransport({ ...CONNECTION, clock, connect: network.connect });
   /** The outcome of a call, as a word that can be compared. */
@@ -191,6 +190,24 @@ t.test('a call that waits for its turn longer than it has time is never sent', a
   socket.giveFrame(answer(socket.frames[0]!.id, 'done'));
   await turns();
   t.equal(socket.frames.length, sentCount);
+});
+
+t.test('a call whose time is over is not sent, even when its timer is late', async (t) => {
+  const clock = new ManualClock();
+  clock.sleep = () => new Promise(() => {});
+  await using at = scripted(clock);
+  const late = at.head('late', { deadlineMs: 100 });
+  const right = at.head('right');
+  const socket = await at.network.nextSocket(0);
+  await clock.advance(200);
+  await socket.open();
+  t.equal(await late, 'DeadlineExceeded');
+  t.match(
+    socket.frames.map(({ payload }) => payload),
+    [{ key: 'right' }]
+  );
+  socket.giveFrame(answer(socket.frames[0]!.id, 'found'));
+  t.equal(await right, 'found');
 });
 
 t.test('calls on a lost connection fail, those that waited go over the next one', async (t) => {
