@@ -11,6 +11,7 @@ export class TapResults {
   #print;
   #file = startOfFile();
   #rest = '';
+  #isInFileDiagnostics = false;
 
   constructor(print) {
     this.#print = print;
@@ -30,6 +31,12 @@ export class TapResults {
   }
 
   #line(line) {
+    // What tap says of the process of a file that failed.
+    if (line === '  ---') this.#isInFileDiagnostics = true;
+    if (this.#isInFileDiagnostics) {
+      this.#isInFileDiagnostics = line !== '  ...';
+      return;
+    }
     const file = this.#file;
     const match = /^( {4})?(not )?ok\b(?: \d+)?(?: - )?(.*)$/.exec(line);
     if (!match) {
