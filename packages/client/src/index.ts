@@ -82,6 +82,7 @@ export type { Clock, Random } from './clock.js';
 export { type ConnectionOptions, createStoreClient } from './create-store-client.js';
 export { type Download, DownloadBody, type DownloadInput } from './download.js';
 export { storeErrorFrom } from './errors.js';
+export { type FramedLink, type FramedLinkOptions, framedLink } from './framed-link.js';
 export type { ListEntry, ListObjectsInput } from './list.js';
 export type { StoreClient } from './object-client.js';
 export { type StoreClientOptions, storeClientOver } from './store-client.js';
