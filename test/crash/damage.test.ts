@@ -27,7 +27,7 @@ const objects = new Map<string, Buffer>(
   [0, 1, 100, 4096, 65_536, 70_000, 300_000, 5_000_000].flatMap((size) =>
     [0, 1, 2].map((copy): [string, Buffer] => [
       `dir/object-${size}-${copy}`,
-      Buffer.from({ length: size }, (_, index) => (index * 7 + copy + size) % 251)
+      Buffer.from(Uint8Array.from({ length: size }, (_, index) => (index * 7 + copy + size) % 251))
     ])
   )
 );
@@ -112,7 +112,7 @@ for (const nodes of [1, 3]) {
 }
 
 async function fill(directory: string, nodes: number): Promise<void> {
-  const stamp = await startStamp({ directory, nodes, extentBytesMax: 8 * 2 ** 20 });
+  const stamp = await startStamp({ directory, nodeCount: nodes, extentBytesMax: 8 * 2 ** 20 });
   await stamp.calls.buckets.create({ bucket: BUCKET });
   for (const [key, body] of objects) await stamp.calls.objects.put({ bucket: BUCKET, key, body });
   await stamp.close();
@@ -121,7 +121,7 @@ async function fill(directory: string, nodes: number): Promise<void> {
 async function inspect(directory: string, nodes: number): Promise<Outcome> {
   let stamp: Awaited<ReturnType<typeof startStamp>>;
   try {
-    stamp = await startStamp({ directory, nodes, extentBytesMax: 8 * 2 ** 20 });
+    stamp = await startStamp({ directory, nodeCount: nodes, extentBytesMax: 8 * 2 ** 20 });
   } catch (error) {
     if (!(error instanceof StoreError)) throw error;
     return {

@@ -1,6 +1,6 @@
 import type { z } from 'zod';
-import type { BucketSettings, PosixAttributes } from './schemas.js';
 import type * as schema from './schemas.js';
+import type { BucketSettings, PosixAttributes } from './schemas.js';
 
 /*
  * The calls of the store as interfaces: the tRPC router serves exactly these, the client offers exactly these, and the

@@ -1,5 +1,5 @@
-import t from 'tap';
 import fc from 'fast-check';
+import t from 'tap';
 import { combineCrc32c, crc32c, crc32cOfZeros } from './checksum.js';
 
 t.test('matches the published check value', (t) => {

@@ -1,44 +1,3 @@
-export {
-  ERROR_CODES,
-  type ErrorCode,
-  type ErrorTraits,
-  isErrorCode,
-  isStoreError,
-  type PublicErrorCode,
-  publicCodeOf,
-  StoreError,
-  type StoreErrorOptions
-} from './errors.js';
-export { LIMITS } from './limits.js';
-export {
-  type ExtentId,
-  extentId,
-  type FaultDomain,
-  faultDomain,
-  type MemberId,
-  memberId,
-  type PartitionId,
-  partitionId,
-  type StreamId,
-  streamId
-} from './ids.js';
-export { combineCrc32c, crc32c, crc32cOfZeros } from './checksum.js';
-export {
-  encodePreface,
-  FRAME_KIND,
-  type Frame,
-  type FrameError,
-  type FrameEvent,
-  FRAMED_PROTOCOL,
-  type FrameKind,
-  KEEPALIVE_INTERVAL_MS,
-  KEEPALIVE_TIMEOUT_MS,
-  SUBSCRIPTION_CREDIT
-} from './frame-format.js';
-export { FrameReader, type FrameSink } from './frame-reader.js';
-export { encodeFrame } from './frame-writer.js';
-export { type SignTokenOptions, signToken, type VerifyTokenOptions, verifyToken } from './token.js';
-export { jsonTransformer } from './json-transformer.js';
 export type {
   AbortUploadInput,
   AccessKeyHead,
@@ -97,8 +56,50 @@ export type {
   WatchInput,
   WriteUploadInput
 } from './calls.js';
+export { combineCrc32c, crc32c, crc32cOfZeros } from './checksum.js';
+export {
+  ERROR_CODES,
+  type ErrorCode,
+  type ErrorTraits,
+  isErrorCode,
+  isStoreError,
+  type PublicErrorCode,
+  publicCodeOf,
+  StoreError,
+  type StoreErrorOptions
+} from './errors.js';
+export {
+  encodePreface,
+  FRAME_KIND,
+  FRAMED_PROTOCOL,
+  type Frame,
+  type FrameError,
+  type FrameEvent,
+  type FrameKind,
+  KEEPALIVE_INTERVAL_MS,
+  KEEPALIVE_TIMEOUT_MS,
+  SUBSCRIPTION_CREDIT
+} from './frame-format.js';
+export { FrameReader, type FrameSink } from './frame-reader.js';
+export { encodeFrame } from './frame-writer.js';
+export {
+  type ExtentId,
+  extentId,
+  type FaultDomain,
+  faultDomain,
+  type MemberId,
+  memberId,
+  type PartitionId,
+  partitionId,
+  type StreamId,
+  streamId
+} from './ids.js';
+export { jsonTransformer } from './json-transformer.js';
+export { LIMITS } from './limits.js';
+export { pack, unpack } from './packed.js';
 export {
   abortUploadSchema,
+  type BucketSettings,
   bodySchema,
   bucketNameSchema,
   bucketSettingsSchema,
@@ -116,6 +117,7 @@ export {
   deleteManySchema,
   deletePrefixSchema,
   deleteSchema,
+  type EditStep,
   editSchema,
   editStepSchema,
   headBucketSchema,
@@ -125,6 +127,7 @@ export {
   listPartsSchema,
   listSchema,
   listUploadsSchema,
+  type PosixAttributes,
   posixAttributesSchema,
   prefixSchema,
   punchUploadSchema,
@@ -135,13 +138,11 @@ export {
   renameSchema,
   setAttributesSchema,
   statSchema,
+  type Timestamp,
   timestampSchema,
   truncateUploadSchema,
   usageSchema,
   watchSchema,
-  writeUploadSchema,
-  type BucketSettings,
-  type EditStep,
-  type PosixAttributes,
-  type Timestamp
+  writeUploadSchema
 } from './schemas.js';
+export { type SignTokenOptions, signToken, type VerifyTokenOptions, verifyToken } from './token.js';

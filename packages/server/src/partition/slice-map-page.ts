@@ -5,6 +5,13 @@ import { cutPiece, lengthOfPieces, pushPiece } from './slice-map-pieces.js';
 /** Bytes of an object that one page of its slice map covers; the last page may be shorter. */
 export const SLICE_PAGE_BYTES = 64 * 1024 * 1024;
 
+/** Pieces that stand instead of [start, end) of a page; of the same length. */
+export interface PageSplice {
+  readonly start: number;
+  readonly end: number;
+  readonly pieces: readonly Piece[];
+}
+
 /** The pieces of one page, back to back from the page's start. Never changes. */
 export class SliceMapPage {
   readonly pieces: readonly Piece[];
@@ -35,6 +42,19 @@ export class SliceMapPage {
       pushPiece(list, right[0]!);
       for (let index = 1; index < right.length; index++) list.push(right[index]!);
     }
+    return new SliceMapPage(list);
+  }
+
+  /** The same for many places, in order and none over another. */
+  spliceAll(splices: readonly PageSplice[]): SliceMapPage {
+    const list: Piece[] = [];
+    let at = 0;
+    for (const { start, end, pieces } of splices) {
+      for (const piece of this.#cuts(at, start)) pushPiece(list, piece);
+      for (const piece of pieces) pushPiece(list, piece);
+      at = end;
+    }
+    for (const piece of this.#cuts(at, this.length)) pushPiece(list, piece);
     return new SliceMapPage(list);
   }
 

@@ -1,7 +1,8 @@
 import assert from 'node:assert';
+import type { Run } from './laid-pieces.js';
 import type { Piece } from './slice.js';
 import { appendCrc, crcOfPieces, cutCrc, type KnownCrc, replaceCrc } from './slice-map-crc.js';
-import { HOLE_PAGE, SLICE_PAGE_BYTES, SliceMapPage } from './slice-map-page.js';
+import { HOLE_PAGE, type PageSplice, SLICE_PAGE_BYTES, SliceMapPage } from './slice-map-page.js';
 import { coalescePieces, cutPiece, lengthOfPieces, pushPiece } from './slice-map-pieces.js';
 import { SliceMapTable } from './slice-map-table.js';
 
@@ -68,6 +69,43 @@ export class SliceMap {
     if (end === offset) return this;
     if (end <= this.size) return this.#replace(offset, end, list);
     return this.truncate(offset).append(list);
+  }
+
+  /** Lays many runs, in order and none over another, in one pass. */
+  layAll(runs: readonly Run[]): SliceMap {
+    const [first] = runs;
+    if (!first) return this;
+    if (runs.length === 1) return this.lay(first.offset, first.pieces);
+    const lists = runs.map(({ offset, pieces }) => ({ offset, list: coalescePieces(pieces) }));
+    const last = lists.at(-1)!;
+    const end = last.offset + lengthOfPieces(last.list);
+    const base = end > this.size ? this.truncate(end) : this;
+    let crc = base.crc32c;
+    let table = base.#table;
+    const splices = new Map<number, PageSplice[]>();
+    for (const { offset, list } of lists) {
+      const listEnd = offset + lengthOfPieces(list);
+      const suffixLength = base.size - listEnd;
+      if (crc !== undefined)
+        crc = replaceCrc(crc, {
+          before: base.#crcOf(offset, listEnd),
+          after: crcOfPieces(list),
+          suffixLength
+        });
+      for (const part of splitAtPages(offset, list)) {
+        if (part.type === 'holes') table = table.withHoles(part.start, part.end);
+        else {
+          const { pageNumber, offset: start, pieces } = part;
+          const ofPage = splices.get(pageNumber) ?? [];
+          splices.set(pageNumber, ofPage);
+          ofPage.push({ start, end: start + lengthOfPieces(pieces), pieces });
+        }
+      }
+    }
+    const changed = new Map<number, SliceMapPage>();
+    for (const [pageNumber, ofPage] of splices)
+      changed.set(pageNumber, base.page(pageNumber).spliceAll(ofPage));
+    return new SliceMap(base.size, crc, { table: table.with(changed), source: base.#source });
   }
 
   append(pieces: Iterable<Piece>): SliceMap {
@@ -137,6 +175,11 @@ export class SliceMap {
   withCombinedCrc(): SliceMap {
     if (this.crc32c !== undefined) return this;
     return new SliceMap(this.size, crcOfPieces(this.pieces()), { table: this.#table, source: this.#source });
+  }
+
+  /** The same map with a checksum that was found by reading all bytes. */
+  withKnownCrc(crc32c: number): SliceMap {
+    return new SliceMap(this.size, crc32c, { table: this.#table, source: this.#source });
   }
 
   page(pageNumber: number): SliceMapPage {

@@ -14,6 +14,8 @@ export interface MemoryOrderedStores {
    * kept up to some point. What was open fails from now on.
    */
   crash(options?: CrashOptions): Promise<void>;
+  /** Removes a store that is closed, as removing its directory does. */
+  remove(directory: string): void;
 }
 
 /** An ordered store in memory; its content ends with it. */
@@ -28,6 +30,9 @@ export function memoryOrderedStores(): MemoryOrderedStores {
       const store = stores.get(directory) ?? new MemoryStore(directory, await openDatabase());
       stores.set(directory, store);
       return store.open();
+    },
+    remove(directory) {
+      stores.delete(directory);
     },
     async crash(options = {}) {
       for (const [directory, store] of stores) {

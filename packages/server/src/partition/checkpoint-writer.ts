@@ -1,0 +1,140 @@
+import type { BlockLocation, OwnedStream } from '../stream/index.js';
+import {
+  type Checkpoint,
+  checkpointRowBytes,
+  encodeCheckpointBlock,
+  encodeRoot,
+  type PartitionRoot
+} from './checkpoint-format.js';
+import { sortCoveredExtents } from './checkpoint-policy.js';
+import type { LiveBytes } from './live-bytes.js';
+import type { PartitionIndex, Row } from './partition-index.js';
+
+const BLOCK_BYTES = 1024 * 1024;
+const BLOCKS_IN_FLIGHT_MAX = 2;
+
+export interface PartitionStreams {
+  readonly metadata: OwnedStream;
+  readonly log: OwnedStream;
+  readonly checkpoint: OwnedStream;
+  /** Extents that were moved here because objects still use them; never appended to. */
+  readonly data: OwnedStream;
+}
+
+export interface CheckpointWriterOptions {
+  readonly streams: PartitionStreams;
+  readonly index: PartitionIndex;
+  readonly liveBytes: LiveBytes;
+  readonly root: PartitionRoot;
+  /** Of the root's block. */
+  readonly rootNumber: number;
+}
+
+/**
+ * Writes checkpoints and gives back what they make unnecessary. Nothing is given up before the root that does without
+ * it is durable, and the index itself is synced first, so that whatever survives a power cut can go on from there.
+ */
+export class CheckpointWriter {
+  readonly #options: CheckpointWriterOptions;
+  #root: PartitionRoot;
+  #rootNumber: number;
+
+  constructor(options: CheckpointWriterOptions) {
+    this.#options = options;
+    this.#root = options.root;
+    this.#rootNumber = options.rootNumber;
+  }
+
+  get root(): PartitionRoot {
+    return this.#root;
+  }
+
+  /** Makes a checkpoint of what is applied now. */
+  async write(): Promise<void> {
+    const { index } = this.#options;
+    await index.synced();
+    const { position, rows } = await index.snapshot();
+    if (!position) return;
+    const written = await this.#writeRows(rows);
+    const { sequence, extentId, offset } = position;
+    await this.#publish({ ...written, position: { sequence, extentId, offset } });
+    await this.release();
+  }
+
+  /** Writes the first root of a new partition. */
+  async writeRoot(root: PartitionRoot): Promise<void> {
+    const rootNumber = this.#rootNumber + 1;
+    await this.#options.streams.metadata.append({ sequence: rootNumber, parts: [encodeRoot(root)] });
+    this.#root = root;
+    this.#rootNumber = rootNumber;
+  }
+
+  /** Gives back extents that nothing needs any more. */
+  async release(): Promise<void> {
+    const { streams, liveBytes } = this.#options;
+    const { checkpoint } = this.#root;
+    if (checkpoint) {
+      const { free, live } = sortCoveredExtents(
+        streams.log.extents(),
+        checkpoint.position.extentId,
+        liveBytes
+      );
+      if (live.length > 0) await streams.log.moveExtents(live, streams.data);
+      await streams.log.releaseExtents(free);
+      await releaseBefore(streams.checkpoint, checkpoint.first.extentId);
+    }
+    const unused = streams.data.extents().filter(({ extentId }) => liveBytes.isFree(extentId));
+    await streams.data.releaseExtents(unused.map(({ extentId }) => extentId));
+  }
+
+  async #writeRows(rows: AsyncIterable<Row>): Promise<Omit<Checkpoint, 'position'>> {
+    const { checkpoint: stream } = this.#options.streams;
+    const locations: Promise<BlockLocation>[] = [];
+    let lastBlockNumber = this.#root.checkpoint?.lastBlockNumber ?? 0;
+    let first: BlockLocation | undefined;
+    let rowCount = 0;
+    let rowBytes = 0;
+    let blockCount = 0;
+    const append = async (block: readonly Row[]): Promise<void> => {
+      blockCount += 1;
+      lastBlockNumber += 1;
+      locations.push(stream.append({ sequence: lastBlockNumber, parts: [encodeCheckpointBlock(block)] }));
+      if (locations.length < BLOCKS_IN_FLIGHT_MAX) return;
+      const location = await locations.shift();
+      first ??= location;
+    };
+    let block: Row[] = [];
+    let blockBytes = 0;
+    for await (const row of rows) {
+      rowCount += 1;
+      const bytes = checkpointRowBytes(row);
+      rowBytes += bytes;
+      if (blockBytes + bytes > BLOCK_BYTES && block.length > 0) {
+        await append(block);
+        block = [];
+        blockBytes = 0;
+      }
+      block.push(row);
+      blockBytes += bytes;
+    }
+    await append(block);
+    for (const location of await Promise.all(locations)) first ??= location;
+    const { extentId, offset } = first!;
+    return { first: { extentId, offset }, blockCount, rowCount, rowBytes, lastBlockNumber };
+  }
+
+  async #publish(checkpoint: Checkpoint): Promise<void> {
+    const rootExtent = this.#options.streams.metadata;
+    await this.writeRoot({ logId: this.#root.logId, checkpoint });
+    const open = rootExtent.extents().at(-1);
+    if (open) await releaseBefore(rootExtent, open.extentId);
+  }
+}
+
+/** Releases the sealed extents of a stream that lie before one of them. */
+async function releaseBefore(stream: OwnedStream, extentId: number): Promise<void> {
+  const extents = stream.extents();
+  const end = extents.findIndex((extent) => extent.extentId === extentId);
+  const covered = extents.slice(0, Math.max(0, end)).filter(({ state }) => state === 'sealed');
+  await stream.releaseExtents(covered.map((extent) => extent.extentId));
+}

@@ -1,0 +1,29 @@
+import type { PartitionId } from '../api/index.js';
+
+/** What an operator may want to know; nothing depends on it being heard. */
+export type PartitionEvent =
+  | {
+      readonly type: 'partition-loaded';
+      readonly partitionId: PartitionId;
+      readonly epoch: number;
+      readonly sequence: number;
+      readonly durationMs: number;
+    }
+  /** It is being loaded again; calls wait or are told to try again. */
+  | { readonly type: 'partition-failed'; readonly partitionId: PartitionId; readonly cause: unknown }
+  | { readonly type: 'partition-load-failed'; readonly partitionId: PartitionId; readonly cause: unknown }
+  /** The index cannot be read: it is made anew from the checkpoint and the log. */
+  | { readonly type: 'index-damaged'; readonly partitionId: PartitionId; readonly cause: unknown }
+  /** The index cannot be written: reads go on, mutations are refused. */
+  | { readonly type: 'index-write-failed'; readonly partitionId: PartitionId; readonly cause: unknown }
+  | {
+      readonly type: 'checkpoint-written';
+      readonly partitionId: PartitionId;
+      readonly sequence: number;
+      readonly rowCount: number;
+      readonly durationMs: number;
+    }
+  /** Background work failed and will be tried again. */
+  | { readonly type: 'upkeep-failed'; readonly partitionId: PartitionId; readonly cause: unknown };
+
+export type OnPartitionEvent = (event: PartitionEvent) => void;

@@ -1,0 +1,254 @@
+import { isStoreError, LIMITS, type MemberId, type StampStatus, StoreError } from '../api/index.js';
+import type { MetaStore } from '../coordination/index.js';
+import { isCheckpointDue } from './checkpoint-policy.js';
+import type { OnPartitionEvent } from './partition-event.js';
+import { type LoadedPartition, loadPartition, type PartitionLoaderOptions } from './partition-loader.js';
+import { type PartitionRange, takeRange } from './partition-map.js';
+import type { RangePartition } from './range-partition.js';
+import { everyUsageRow } from './row-key.js';
+import { decodeUsage } from './small-records.js';
+import { abortExpiredUploads } from './upload-abort.js';
+
+export interface PartitionHostOptions extends Omit<PartitionLoaderOptions, 'partitionId'> {
+  readonly range: PartitionRange;
+  readonly owner: MemberId;
+  readonly meta: MetaStore;
+  readonly checkpointRecordBytesMin?: number | undefined;
+  readonly onEvent: OnPartitionEvent;
+}
+
+const UPKEEP_INTERVAL_MS = 1000;
+const EXPIRY_INTERVAL_MS = 60_000;
+const RELOAD_MS_MIN = 100;
+const RELOAD_MS_MAX = 5000;
+const PAGE_ROWS = 1000;
+/** Bytes of the log that nobody uses before a checkpoint is made only to give them back. */
+const DEAD_BYTES_MAX = 2 * LIMITS.extentBytesMax;
+
+interface Loaded extends LoadedPartition {
+  readonly epoch: number;
+  /** Becomes true when it must be loaded anew. */
+  isFailed: boolean;
+}
+
+/**
+ * Serves a range partition: loads it, loads it anew when its log or index fails under it, and does its upkeep
+ * (checkpoints, release of extents, expiry). There is always at most one loaded partition.
+ */
+export class PartitionHost {
+  readonly #options: PartitionHostOptions;
+  readonly #closing = new AbortController();
+  #loaded: Loaded | undefined;
+  #loading: Promise<void> | undefined;
+  #loadFailure: StoreError | undefined;
+  #isRebuild = false;
+  #upkeep: Promise<void> = Promise.resolve();
+
+  private constructor(options: PartitionHostOptions) {
+    this.#options = options;
+  }
+
+  /** @throws StoreError what keeps the partition from being loaded. */
+  static async start(options: PartitionHostOptions): Promise<PartitionHost> {
+    const host = new PartitionHost(options);
+    await host.#load();
+    host.#upkeep = host.#keepUp();
+    return host;
+  }
+
+  get isServing(): boolean {
+    return this.#loaded !== undefined && !this.#loaded.isFailed;
+  }
+
+  /**
+   * The partition, loaded.
+   *
+   * @throws StoreError `ServiceUnavailable` while it cannot be loaded.
+   */
+  async partition(): Promise<RangePartition> {
+    const loaded = this.#loaded;
+    if (loaded && !loaded.isFailed) return loaded.partition;
+    if (this.#closing.signal.aborted) throw closedError();
+    if (this.#loadFailure) throw this.#loadFailure;
+    await this.#loading;
+    if (this.#loaded && !this.#loaded.isFailed) return this.#loaded.partition;
+    throw this.#loadFailure ?? reloadingError(undefined);
+  }
+
+  async status(): Promise<StampStatus['partitions'][number]> {
+    const { partition, streams, epoch } = await this.#current();
+    const { partitionId, startKey, endKey } = this.#options.range;
+    let objectCount = 0;
+    for await (const rows of partition.index.pages(everyUsageRow(), PAGE_ROWS))
+      for (const { value } of rows) objectCount += decodeUsage(value).objectCount;
+    return {
+      partitionId,
+      startKey,
+      endKey,
+      epoch,
+      objectCount,
+      lastSequence: partition.sequence,
+      logExtentCount: streams.log.extents().length,
+      dataExtentCount: streams.data.extents().length
+    };
+  }
+
+  /** Writes a checkpoint now, whatever the policy says. */
+  async checkpoint(): Promise<void> {
+    await this.#checkpoint(await this.#current());
+  }
+
+  /** Takes no more mutations, waits for those in flight and writes what the index still has in memory. */
+  async close(): Promise<void> {
+    if (this.#closing.signal.aborted) return;
+    this.#closing.abort(closedError());
+    await this.#upkeep;
+    await this.#loading;
+    const loaded = this.#loaded;
+    if (!loaded) return;
+    loaded.partition.fail(closedError());
+    await loaded.partition.idle();
+    await loaded.partition.index.synced().catch(() => undefined);
+    await loaded.close();
+    this.#loaded = undefined;
+  }
+
+  async #current(): Promise<Loaded> {
+    await this.partition();
+    return this.#loaded!;
+  }
+
+  async #load(): Promise<void> {
+    const { range, meta, owner, clock, onEvent } = this.#options;
+    const { partitionId } = range;
+    const startedMs = clock.monotonicMs();
+    const { signal } = this.#closing;
+    const { epoch } = await takeRange(meta, range, { owner, signal });
+    let loaded: Loaded | undefined;
+    /** What fails while it is being loaded. */
+    let early: unknown;
+    const fail = (cause: unknown): void => {
+      early ??= cause;
+      if (loaded) this.#failed(loaded, cause);
+    };
+    const parts = await loadPartition(
+      { ...this.#options, partitionId },
+      {
+        epoch,
+        signal,
+        isRebuild: this.#isRebuild,
+        onFailure: fail,
+        onIndexFailure: (cause) => onEvent({ type: 'index-write-failed', partitionId, cause }),
+        onIndexDamage: (cause) => {
+          onEvent({ type: 'index-damaged', partitionId, cause });
+          this.#isRebuild = true;
+          fail(cause);
+        }
+      }
+    );
+    if (early !== undefined) {
+      await parts.close();
+      throw early;
+    }
+    loaded = { ...parts, epoch, isFailed: false };
+    this.#isRebuild = false;
+    this.#loadFailure = undefined;
+    this.#loaded = loaded;
+    const durationMs = clock.monotonicMs() - startedMs;
+    onEvent({ type: 'partition-loaded', partitionId, epoch, sequence: parts.partition.sequence, durationMs });
+  }
+
+  #failed(loaded: Loaded, cause: unknown): void {
+    if (loaded.isFailed || this.#closing.signal.aborted) return;
+    loaded.isFailed = true;
+    this.#options.onEvent({ type: 'partition-failed', partitionId: this.#options.range.partitionId, cause });
+    loaded.partition.fail(reloadingError(cause));
+    this.#loading = this.#reload(loaded).finally(() => {
+      this.#loading = undefined;
+    });
+  }
+
+  async #reload(failed: Loaded): Promise<void> {
+    const { clock, onEvent, range } = this.#options;
+    const { signal } = this.#closing;
+    await failed.close();
+    // What was in flight has learned by now that the streams are closed.
+    await failed.partition.idle();
+    this.#loaded = undefined;
+    for (let pauseMs = RELOAD_MS_MIN; !signal.aborted; pauseMs = Math.min(RELOAD_MS_MAX, pauseMs * 2)) {
+      try {
+        await this.#load();
+        return;
+      } catch (cause) {
+        onEvent({ type: 'partition-load-failed', partitionId: range.partitionId, cause });
+        this.#loadFailure = reloadingError(cause);
+        await clock.sleep(pauseMs, signal).catch(() => undefined);
+      }
+    }
+  }
+
+  async #keepUp(): Promise<void> {
+    const { clock, onEvent, range } = this.#options;
+    const { signal } = this.#closing;
+    let expireAtMs = clock.monotonicMs() + EXPIRY_INTERVAL_MS;
+    while (!signal.aborted) {
+      await clock.sleep(UPKEEP_INTERVAL_MS, signal).catch(() => undefined);
+      const loaded = this.#loaded;
+      if (signal.aborted || !loaded || loaded.isFailed) continue;
+      try {
+        await this.#checkpointIfDue(loaded);
+        await loaded.checkpoints.release();
+        if (clock.monotonicMs() < expireAtMs) continue;
+        expireAtMs = clock.monotonicMs() + EXPIRY_INTERVAL_MS;
+        await loaded.partition.expireRequests();
+        await abortExpiredUploads(loaded.partition, { clock, signal });
+      } catch (cause) {
+        if (loaded.isFailed || signal.aborted) continue;
+        onEvent({ type: 'upkeep-failed', partitionId: range.partitionId, cause });
+      }
+    }
+  }
+
+  async #checkpointIfDue(loaded: Loaded): Promise<void> {
+    const { partition, streams, checkpoints } = loaded;
+    const state = {
+      recordBytes: partition.recordBytes,
+      checkpointBytes: checkpoints.root.checkpoint?.rowBytes ?? 0,
+      extents: streams.log.extents()
+    };
+    const limits = {
+      recordBytesMin: this.#options.checkpointRecordBytesMin ?? LIMITS.checkpointRecordBytesMin,
+      logExtentsMax: LIMITS.checkpointLogExtentsMax,
+      deadBytesMax: DEAD_BYTES_MAX
+    };
+    if (isCheckpointDue(state, partition.liveBytes, limits)) await this.#checkpoint(loaded);
+  }
+
+  async #checkpoint({ partition, checkpoints }: Loaded): Promise<void> {
+    const { clock, onEvent, range } = this.#options;
+    const startedMs = clock.monotonicMs();
+    const coveredBytes = partition.recordBytes;
+    await checkpoints.write();
+    partition.recordBytes -= coveredBytes;
+    const { checkpoint } = checkpoints.root;
+    if (!checkpoint) return;
+    onEvent({
+      type: 'checkpoint-written',
+      partitionId: range.partitionId,
+      sequence: checkpoint.position.sequence,
+      rowCount: checkpoint.rowCount,
+      durationMs: clock.monotonicMs() - startedMs
+    });
+  }
+}
+
+function closedError(): StoreError {
+  return new StoreError('ServiceUnavailable', 'The store was stopped. Try again when it is back.');
+}
+
+function reloadingError(cause: unknown): StoreError {
+  if (isStoreError(cause, 'NoSpace')) return new StoreError('NoSpace', cause.message, { cause });
+  return new StoreError('ServiceUnavailable', 'The partition is being loaded anew. Try again shortly.', {
+    cause
+  });
+}

@@ -1,0 +1,32 @@
+import type { Logger } from 'pino';
+import type { PartitionEvent } from './partition/index.js';
+import type { StreamEvent } from './stream/index.js';
+
+type Level = 'debug' | 'info' | 'warn' | 'error';
+
+/** How loud each event is. Total by type, so that a new one is thought about. */
+const LEVELS: Readonly<Record<StreamEvent['type'] | PartitionEvent['type'], Level>> = {
+  'extent-replaced': 'warn',
+  'extent-sealed-damaged': 'error',
+  'extent-under-replicated': 'warn',
+  'replica-damaged': 'warn',
+  'replica-rebuilt': 'info',
+  'replica-rebuild-failed': 'error',
+  'node-unavailable': 'error',
+  'unknown-extents-kept': 'warn',
+  'sweep-failed': 'warn',
+  'partition-loaded': 'info',
+  'partition-failed': 'error',
+  'partition-load-failed': 'error',
+  'index-damaged': 'warn',
+  'index-write-failed': 'error',
+  'checkpoint-written': 'debug',
+  'upkeep-failed': 'warn'
+};
+
+/** Tells the log what happens inside. */
+export function logEvent(logger: Logger, event: StreamEvent | PartitionEvent): void {
+  const { type, ...fields } = event;
+  const { cause, ...rest } = fields as { readonly cause?: unknown };
+  logger[LEVELS[type]]({ ...rest, ...(cause !== undefined && { err: cause }) }, type);
+}
