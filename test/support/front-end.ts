@@ -24,11 +24,13 @@ export interface TestFrontEndOptions {
   readonly store?: StoreCalls;
   readonly clock?: Clock;
   readonly isReady?: () => boolean;
+  /** The least level that is logged; default all. */
+  readonly level?: string;
 }
 
 /** A front end that listens on a free port of this machine, over a store in memory. */
 export async function testFrontEnd(options: TestFrontEndOptions = {}): Promise<TestFrontEnd> {
-  const { store = memoryStore(), clock = systemClock(), isReady = () => true } = options;
+  const { store = memoryStore(), clock = systemClock(), isReady = () => true, level = 'trace' } = options;
   const random = seededRandom(1);
   const meta = await openEmbeddedMetaStore({ store: await memoryOrderedStore(), clock, random });
   const lines: string[] = [];
@@ -44,7 +46,7 @@ export async function testFrontEnd(options: TestFrontEndOptions = {}): Promise<T
     network: systemNetwork(),
     clock,
     random,
-    logger: pino({ level: 'trace' }, sink),
+    logger: pino({ level }, sink),
     root: ROOT,
     status: (callOptions) => store.admin.status(callOptions),
     isReady,

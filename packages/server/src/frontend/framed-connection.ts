@@ -280,14 +280,12 @@ export class FramedConnection {
   #end(why: string): void {
     if (this.#isClosed) return;
     this.#isClosed = true;
-    const { tailMemory, logger, accessKey, onClosed } = this.#options;
+    const { logger, accessKey, onClosed } = this.#options;
     logger.debug({ accessKey, callCount: this.#calls.size }, `framed connection ended: ${why}`);
     this.#keepalive[Symbol.dispose]();
     this.#admission.end();
-    if (this.#room) {
-      this.#room.admitted.release();
-      tailMemory.give(this.#room.memory);
-    }
+    // Its memory is not used again: the connection may still be about to read into it.
+    this.#room?.admitted.release();
     const reason = new StoreError('Cancelled', `The call was given up: ${why}.`);
     for (const call of this.#calls.values()) call.abort(reason);
     this.#outbox.end();
