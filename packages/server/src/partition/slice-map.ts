@@ -20,7 +20,14 @@ export interface StoredSliceMap {
  * a new map, shares all that it did not touch, and loads only the pages that it must look at. Offsets in bytes.
  */
 export class SliceMap {
-  static readonly empty = new SliceMap(0, 0, { table: SliceMapTable.empty, source: undefined });
+  static #empty: SliceMap | undefined;
+
+  // Made when it is asked for: where private methods name their class, TypeScript 7.0 emits initializers of static
+  // fields that refer to the class before it is there.
+  static get empty(): SliceMap {
+    SliceMap.#empty ??= new SliceMap(0, 0, { table: SliceMapTable.empty, source: undefined });
+    return SliceMap.#empty;
+  }
 
   readonly size: number;
   /**
