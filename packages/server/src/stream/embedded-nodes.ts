@@ -34,6 +34,7 @@ export class EmbeddedNodes {
   readonly #nodes = new Map<MemberId, ExtentNode>();
   /** Without a node for now. */
   #unavailable: readonly ExtentFolder[];
+  #opening: Promise<void> | undefined;
 
   private constructor(options: EmbeddedNodesOptions) {
     this.#options = options;
@@ -51,8 +52,15 @@ export class EmbeddedNodes {
     );
   }
 
-  /** Tries the folders again that could not be used. */
-  async openUnavailable(): Promise<void> {
+  /** Tries the folders again that could not be used. Calls meanwhile share it: two nodes must not open one folder. */
+  openUnavailable(): Promise<void> {
+    this.#opening ??= this.#openUnavailable().finally(() => {
+      this.#opening = undefined;
+    });
+    return this.#opening;
+  }
+
+  async #openUnavailable(): Promise<void> {
     const failed: ExtentFolder[] = [];
     for (const folder of this.#unavailable) {
       const id = await this.#findRegistered(folder);

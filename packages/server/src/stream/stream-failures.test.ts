@@ -154,6 +154,37 @@ t.test('a folder that is missing does not stop the others, and catches up when i
   await fixture.until(checkReadable(fixture.layer, blocks.slice(0, 10)));
 });
 
+t.test('a folder that is back is opened once, however many look for it', async (t) => {
+  await using fixture = await StreamFixture.start({ folderCount: 2 });
+  await fixture.close();
+  const away = fixture.disk.rules.add({ on: 'any', path: '/n1/**', fail: 'EIO' });
+  await fixture.open();
+  await fixture.until(fixture.layer.sweep().catch(() => undefined));
+  t.equal((await fixture.layer.summary()).length, 1);
+  away[Symbol.dispose]();
+  let listCount = 0;
+  const { rules } = fixture.disk;
+  const findFault = rules.findFault.bind(rules);
+  rules.findFault = (operation, path) => {
+    if (operation === 'list' && path === '/n1/extents') listCount += 1;
+    return findFault(operation, path);
+  };
+  await fixture.until(Promise.all([fixture.layer.sweep(), fixture.layer.sweep()]));
+  t.equal((await fixture.layer.summary()).length, 2);
+  t.equal(listCount, 1);
+});
+
+t.test('the only disk hanging ends an append in bounded time, with its outcome unknown', async (t) => {
+  await using fixture = await StreamFixture.start();
+  const stream = await openLog(fixture, 1);
+  await fixture.until(appendBlocks(stream, [1]));
+  fixture.disk.rules.add({ on: 'write', path: '**.extent', fail: 'hang' });
+  const startMs = fixture.clock.monotonicMs();
+  t.equal(await codeOf(fixture.until(appendBlocks(stream, [2]))), 'ReplicaUnavailable');
+  const tookMs = fixture.clock.monotonicMs() - startMs;
+  t.ok(tookMs < 120_000, `${tookMs} ms`);
+});
+
 t.test('no folder at all is an error', async (t) => {
   const fixture = new StreamFixture({ folderCount: 2 });
   fixture.disk.rules.add({ on: 'any', path: '**', fail: 'EIO' });

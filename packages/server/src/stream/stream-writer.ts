@@ -26,6 +26,8 @@ const ATTEMPTS_MAX = 6;
 const FULL_ATTEMPTS_MAX = 2;
 /** Calls of the stream manager: some seconds, in which another one may take over. */
 const CALL_ATTEMPTS_MAX = 10;
+/** No further attempt after it: a call that waits for a disk that hangs is long enough by itself. */
+const CALL_ATTEMPTS_MS_MAX = 20_000;
 const BACKOFF_MS_MIN = 10;
 const BACKOFF_MS_MAX = 1000;
 
@@ -282,11 +284,14 @@ export class StreamWriter {
 
   /** Repeats a call of the stream manager, which may be repeated, while that can help. */
   async #persist<Result>(call: () => Promise<Result>): Promise<Result> {
+    const { clock } = this.#options;
+    const endAtMs = clock.monotonicMs() + CALL_ATTEMPTS_MS_MAX;
     for (let attempt = 1; ; attempt++) {
       try {
         return await call();
       } catch (error) {
-        if (isStoreError(error, 'StaleEpoch', 'NoSpace') || attempt === CALL_ATTEMPTS_MAX) throw error;
+        const isLast = attempt === CALL_ATTEMPTS_MAX || clock.monotonicMs() >= endAtMs;
+        if (isLast || isStoreError(error, 'StaleEpoch', 'NoSpace')) throw error;
         if (this.#stopError) throw this.#stopError;
       }
       await this.#backOff(attempt);
