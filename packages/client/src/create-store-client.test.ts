@@ -85,6 +85,41 @@ t.test('a call whose answer was lost happens once', async (t) => {
   }
 });
 
+t.test('appends over connections that break at any byte happen once each, in order', async (t) => {
+  for (const seed of [1, 2, 3]) {
+    await using at = await served();
+    const random = seededRandom(seed);
+    await at.client.objects.put({ ...AT, body: new Uint8Array(0) });
+    at.server.cutAll();
+    for (let cut = 0; cut < 60; cut++) {
+      const bytes = 200 + random.integer(2000);
+      at.server.cuts.push(
+        random.integer(2) === 0 ? { afterSentBytes: bytes } : { afterReceivedBytes: bytes }
+      );
+    }
+    const appended: Uint8Array[] = [];
+    for (let step = 0; step < 200; step++) {
+      const body = payload(1 + random.integer(2000), step);
+      appended.push(body);
+      const steps = [{ type: 'write' as const, length: body.length }];
+      const head = await at.client.objects.edit({ ...AT, steps, body });
+      if (head.generation !== step + 2) t.equal(head.generation, step + 2, `seed ${seed}, append ${step}`);
+    }
+    const { body } = await at.store.objects.read(AT);
+    t.ok(Buffer.from(body).equals(Buffer.concat(appended)), `seed ${seed}`);
+    t.ok(at.server.connectionCount > 20, `seed ${seed}: ${at.server.connectionCount} connections`);
+  }
+});
+
+t.test('a name with several addresses is tried until one answers', async (t) => {
+  await using at = await served();
+  const endpoint = at.server.endpoint.replace('127.0.0.1', 'localhost');
+  await using client = createStoreClient({ ...at.server.connection, endpoint });
+  const body = payload(3 * MIB);
+  await client.objects.put({ ...AT, body });
+  t.ok(Buffer.from((await client.objects.read(AT)).body).equals(body));
+});
+
 t.test('a large upload goes on after its connection was cut, again and again', async (t) => {
   const body = payload(40 * MIB);
   for (const form of ['bytes', 'stream'] as const) {
