@@ -24,13 +24,21 @@ export interface TestFrontEndOptions {
   readonly store?: StoreCalls;
   readonly clock?: Clock;
   readonly isReady?: () => boolean;
+  /** Default true. */
+  readonly listens?: boolean;
   /** The least level that is logged; default all. */
   readonly level?: string;
 }
 
 /** A front end that listens on a free port of this machine, over a store in memory. */
 export async function testFrontEnd(options: TestFrontEndOptions = {}): Promise<TestFrontEnd> {
-  const { store = memoryStore(), clock = systemClock(), isReady = () => true, level = 'trace' } = options;
+  const {
+    store = memoryStore(),
+    clock = systemClock(),
+    isReady = () => true,
+    level = 'trace',
+    listens = true
+  } = options;
   const random = seededRandom(1);
   const meta = await openEmbeddedMetaStore({ store: await memoryOrderedStore(), clock, random });
   const lines: string[] = [];
@@ -50,9 +58,9 @@ export async function testFrontEnd(options: TestFrontEndOptions = {}): Promise<T
     root: ROOT,
     status: (callOptions) => store.admin.status(callOptions),
     isReady,
-    listen: { host: '127.0.0.1', port: 0 }
+    ...(listens && { listen: { host: '127.0.0.1', port: 0 } })
   });
-  const endpoint = frontEnd.endpoint!;
+  const endpoint = frontEnd.endpoint ?? 'http://127.0.0.1:0';
   return {
     frontEnd,
     endpoint,

@@ -41,6 +41,9 @@ interface Running {
   readonly scope: CallScope;
 }
 
+/** How long a call may take to notice that it was aborted, at the end. */
+const ABORT_MS_MAX = 10_000;
+
 /** Where every call of every transport is parsed, authorised, timed, run, counted and logged, in the same way. */
 export class Dispatcher {
   readonly #options: DispatcherOptions;
@@ -117,23 +120,33 @@ export class Dispatcher {
     }
   }
 
-  /** Refuses new calls, waits `graceMs` for those in flight, aborts the rest and waits for them. */
+  /**
+   * Refuses new calls, waits `graceMs` for those in flight, aborts the rest and waits for them. A call that does not
+   * end even then is left behind.
+   */
   async close(graceMs: number): Promise<void> {
     this.#isClosing = true;
     if (this.#running.size === 0) return;
-    const idle = new Promise<void>((resolve) => {
-      this.#onIdle = resolve;
-    });
+    const { clock, logger } = this.#options;
     const reason = new StoreError(
       'ServiceUnavailable',
       'The store was stopped during the call. Try again when it is back.'
     );
     for (const { path, scope } of this.#running) if (path === WATCH_PATH) scope.abort(reason);
-    const timer = this.#options.clock.setTimer(graceMs, () => {
+    const abortTimer = clock.setTimer(graceMs, () => {
       for (const { scope } of this.#running) scope.abort(reason);
     });
-    await idle;
-    timer[Symbol.dispose]();
+    await new Promise<void>((resolve) => {
+      const giveUpTimer = clock.setTimer(graceMs + ABORT_MS_MAX, () => {
+        logger.warn({ procedures: [...this.#running].map(({ path }) => path) }, 'Calls do not end.');
+        resolve();
+      });
+      this.#onIdle = () => {
+        giveUpTimer[Symbol.dispose]();
+        resolve();
+      };
+    });
+    abortTimer[Symbol.dispose]();
   }
 
   #begin(path: string, caller: Caller, { onBegin, onEnd }: RunningOptions = {}): Running {
