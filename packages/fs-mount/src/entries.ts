@@ -77,7 +77,7 @@ export class Entries {
     if (now && (now.isDirty || (stat.type === 'object' && now.base)))
       return { type: 'state', state: now, target };
     if (stat.type === 'none' && this.isRoot(target)) return { type: 'directory', target };
-    return { ...stat, target };
+    return foundOf(stat, target);
   }
 
   attributes(found: Exclude<Found, { readonly type: 'none' }>): Attributes {
@@ -137,6 +137,13 @@ export class Entries {
   apply(event: WatchEvent): void {
     this.#lookup.apply(event);
   }
+}
+
+/** Made for every lookup, so without spreading. */
+function foundOf(stat: StatResult, target: Target): Found {
+  if (stat.type === 'none') return { type: 'none', target };
+  if (stat.type === 'object') return { type: 'object', head: stat.head, target };
+  return stat.head ? { type: 'directory', head: stat.head, target } : { type: 'directory', target };
 }
 
 function typeOf(stat: Exclude<StatResult, { readonly type: 'none' }>): number {
