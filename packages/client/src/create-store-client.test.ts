@@ -1,4 +1,4 @@
-import { crc32c, type StoreCalls } from '@stampede/server/api';
+import { crc32c, type StoreCalls, type StoreError } from '@stampede/server/api';
 import t from 'tap';
 import { callsOver, invokerOver } from './call-table.js';
 import { createStoreClient } from './create-store-client.js';
@@ -6,7 +6,9 @@ import type { StoreClient } from './object-client.js';
 import type { StoreClientOptions } from './store-client.js';
 import { payload } from './testing/conformance/fixture.js';
 import { FrameServer, type FrameServerOptions } from './testing/frame-server.js';
+import { ManualClock } from './testing/manual-clock.js';
 import { memoryStore } from './testing/memory-store.js';
+import { scriptedNetwork, turns } from './testing/scripted-network.js';
 import { seededRandom } from './testing/seeded-random.js';
 import { storeCallsConformance } from './testing/store-calls-conformance.js';
 import { TEST_CERTIFICATE } from './testing/test-certificate.js';
@@ -305,6 +307,46 @@ t.test('a store that cannot now is tried again, and one that is not there is rep
   });
   await gone.client.close();
 });
+
+t.test(
+  'a store that was never reached fails calls soon, one that is gone for a while does not',
+  async (t) => {
+    for (const wasReached of [false, true]) {
+      const clock = new ManualClock();
+      const network = scriptedNetwork();
+      const client = createStoreClient({
+        endpoint: 'http://store',
+        accessKey: 'a',
+        secretKey: 's',
+        clock,
+        random: seededRandom(1),
+        connect: network.connect
+      });
+      let outcome: string | undefined;
+      const startMs = clock.monotonicMs();
+      client.objects.head(AT).then(
+        () => {},
+        (error: StoreError) => {
+          outcome = error.code;
+        }
+      );
+      const first = await network.nextSocket(0);
+      if (wasReached) await first.open();
+      const refused = Object.assign(new Error('connect ECONNREFUSED'), { code: 'ECONNREFUSED' });
+      for (let index = 0; outcome === undefined; ) {
+        for (; index < network.sockets.length; index++) network.sockets[index]!.events.closed(refused);
+        await turns();
+        await clock.advance(50);
+      }
+      t.equal(outcome, 'ServiceUnavailable');
+      const elapsedMs = clock.monotonicMs() - startMs;
+      if (wasReached) t.ok(elapsedMs > 50_000, `${elapsedMs} ms: until its deadline is near`);
+      else t.ok(elapsedMs >= 3000 && elapsedMs < 10_000, `${elapsedMs} ms`);
+      t.ok(network.sockets.length > 3, 'after several tries');
+      await client.close();
+    }
+  }
+);
 
 t.test('https is spoken with a store that is trusted, and with no other', async (t) => {
   await using at = await served({ tls: TEST_CERTIFICATE });

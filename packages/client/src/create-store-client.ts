@@ -1,3 +1,4 @@
+import type { StoreError } from '@stampede/server/api';
 import type { StoreClient } from './object-client.js';
 import { clientOver, type StoreClientOptions } from './store-client.js';
 import { FramedTransport } from './transport/framed-transport.js';
@@ -16,14 +17,25 @@ export interface ConnectionOptions {
   readonly connect?: Connect;
 }
 
+/** A store that was never there is more likely a wrong endpoint than one that comes back. */
+const REACH_TIMEOUT_MS = 3000;
+
+export interface CreateStoreClientOptions extends ConnectionOptions, StoreClientOptions {
+  /**
+   * How long calls are repeated while the store was never reached; afterwards they fail with `ServiceUnavailable` at
+   * once. After the first connection only their deadlines count. Default 3 s.
+   */
+  readonly reachTimeoutMs?: number;
+}
+
 /**
  * A store over the network. It connects when the first call is made, and again after a connection was lost; calls are
  * then repeated as the table of errors advises, within their deadlines. Close it, or it keeps the process running.
  *
  * @throws StoreError `InvalidArgument` for an endpoint or credentials that cannot be right.
  */
-export function createStoreClient(options: ConnectionOptions & StoreClientOptions): StoreClient {
-  const { endpoint, accessKey, secretKey, tls, connect, ...clientOptions } = options;
+export function createStoreClient(options: CreateStoreClientOptions): StoreClient {
+  const { endpoint, accessKey, secretKey, tls, connect, reachTimeoutMs = REACH_TIMEOUT_MS } = options;
   const transport = new FramedTransport({
     endpoint,
     accessKey,
@@ -32,5 +44,8 @@ export function createStoreClient(options: ConnectionOptions & StoreClientOption
     ...(connect && { connect }),
     ...(options.clock && { clock: options.clock })
   });
+  const isFinal = (error: StoreError) =>
+    error.code === 'ServiceUnavailable' && transport.unreachedMs >= reachTimeoutMs;
+  const clientOptions = { ...options, retry: { isFinal, ...options.retry } };
   return clientOver(invokerOverTransport(transport), clientOptions, () => transport.close());
 }

@@ -79,7 +79,11 @@ export {
 } from '@stampede/server/api';
 export { type CallKind, type CallName, callsOver, type Invoker, invokerOver } from './call-table.js';
 export type { Clock, Random } from './clock.js';
-export { type ConnectionOptions, createStoreClient } from './create-store-client.js';
+export {
+  type ConnectionOptions,
+  type CreateStoreClientOptions,
+  createStoreClient
+} from './create-store-client.js';
 export { type Download, DownloadBody, type DownloadInput } from './download.js';
 export { storeErrorFrom } from './errors.js';
 export { type FramedLink, type FramedLinkOptions, framedLink } from './framed-link.js';

@@ -59,6 +59,9 @@ export class FramedTransport implements Transport {
   readonly #queue = new CallQueue<Call>();
   readonly #deadlines: DeadlineTimer;
   #connection: FramedConnection | 'dialling' | undefined;
+  /** Of the first attempt to connect; absent before it, and once an attempt succeeded. */
+  #unreachedSinceMs: number | undefined;
+  #wasReached = false;
   #subscriptionCount = 0;
   #isSending = false;
   #isClosed = false;
@@ -71,6 +74,11 @@ export class FramedTransport implements Transport {
     this.#connect = options.connect ?? systemConnect;
     this.#token = accessToken(parseCredentials(options), this.#clock);
     this.#deadlines = new DeadlineTimer(this.#clock, (nowMs) => this.#expire(nowMs));
+  }
+
+  /** How long the store could not be reached since the first attempt; 0 once it was. */
+  get unreachedMs(): number {
+    return this.#unreachedSinceMs === undefined ? 0 : this.#clock.monotonicMs() - this.#unreachedSinceMs;
   }
 
   request(type: 'query' | 'mutation', path: string, input: unknown, options: CallOptions): Promise<unknown> {
@@ -257,6 +265,7 @@ export class FramedTransport implements Transport {
 
   #dial(): void {
     this.#connection = 'dialling';
+    if (!this.#wasReached) this.#unreachedSinceMs ??= this.#clock.monotonicMs();
     this.#token()
       .then((token) => this.#open(token))
       .catch((error: unknown) => this.#closed(storeErrorFrom(error), { wasOpen: false }));
@@ -273,6 +282,8 @@ export class FramedTransport implements Transport {
       token,
       onOpen: () => {
         wasOpen = true;
+        this.#wasReached = true;
+        this.#unreachedSinceMs = undefined;
         this.#sendWaiting();
       },
       onWritten: () => this.#sendWaiting(),
