@@ -13,7 +13,8 @@ import {
   type ExtentSlot,
   encodeExtentHeader,
   encodeExtentSlot,
-  extentSlotOffset
+  extentSlotOffset,
+  findForeignVersion
 } from './extent-format.js';
 import { type Inspection, inspectBlocks, intactRun } from './inspect-blocks.js';
 
@@ -80,12 +81,15 @@ export class ExtentFile {
     }
   }
 
+  /** @throws StoreError `DiskFailed` for a file of another format version: nothing of it may be cut. */
   static async find(place: ExtentPlace): Promise<ExtentFile | undefined> {
     const file = await place.disk.findFile(place.path);
     if (!file) return undefined;
     try {
       const bytes = Buffer.alloc(EXTENT_HEADER_BYTES);
       const length = await file.read(bytes, 0);
+      const version = findForeignVersion(bytes);
+      if (version !== undefined) throw foreignVersion(place.path, version);
       return new ExtentFile(place, file, decodeExtentHeader(bytes.subarray(0, length), place.extentId));
     } catch (error) {
       await file.close().catch(() => undefined);
@@ -137,7 +141,7 @@ export class ExtentFile {
    * Verifies all blocks of an unsealed extent that another process, or an earlier life of this one, wrote. With several
    * groups in flight a crash may lose one and keep a later one, so damage counts as torn when nothing says that it was
    * durable: neither a later block nor the length that a freeze or a clean shutdown recorded.
-   * @throws StoreError `ExtentNotFound` when not even the header is left, which was durable before any block came.
+   * @throws StoreError `ExtentNotFound` when neither header nor blocks are left, since the header was durable before any block.
    */
   async recover(): Promise<RecoveredLength> {
     const recorded = this.slot?.length;
@@ -145,6 +149,7 @@ export class ExtentFile {
     if (size < EXTENT_HEADER_BYTES) throw this.#emptied();
     const found = await this.#inspect(recorded ?? size, false);
     const durableLength = Math.max(EXTENT_HEADER_BYTES, recorded ?? 0, found.durableLength);
+    if (!this.slot && found.lastGoodEnd === EXTENT_HEADER_BYTES) throw this.#emptied();
     if (!this.slot || found.goodEnd < durableLength) {
       return { known: false, length: Math.max(found.lastGoodEnd, durableLength) };
     }
@@ -246,6 +251,11 @@ export class ExtentFile {
   close(): Promise<void> {
     return this.#file.close();
   }
+}
+
+function foreignVersion(path: string, version: number): StoreError {
+  const advice = 'Use a newer release of the program.';
+  return new StoreError('DiskFailed', `${path} has format version ${version}, which is not known. ${advice}`);
 }
 
 /** Enough for the whole range when the block is small or the range near its start; else just for the header. */

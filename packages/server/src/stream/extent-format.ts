@@ -90,6 +90,15 @@ export function extentSlotOffset(generation: number): number {
   return SECTOR_BYTES * (1 + (generation % 2));
 }
 
+/** The version of a file that is an extent's, undamaged, but not of a version that this code knows. */
+export function findForeignVersion(bytes: Buffer): number | undefined {
+  if (bytes.byteLength < SECTOR_BYTES) return undefined;
+  const sector = bytes.subarray(0, SECTOR_BYTES);
+  if (!hasChecksum(sector) || !sector.subarray(0, 8).equals(IDENTITY_MAGIC)) return undefined;
+  const version = sector.readUInt32LE(8);
+  return version === EXTENT_FORMAT_VERSION ? undefined : version;
+}
+
 /** Reads what of a header is valid; damage is a value, since blocks are readable without it. */
 export function decodeExtentHeader(bytes: Buffer, expected: ExtentId): ExtentHeader {
   if (bytes.byteLength < EXTENT_HEADER_BYTES) return { identity: undefined, slot: undefined };

@@ -1,5 +1,5 @@
 import t from 'tap';
-import { isStoreError } from '../api/index.js';
+import { crc32c, isStoreError } from '../api/index.js';
 import { flipByte } from '../platform/index.js';
 import { EXTENT_HEADER_BYTES } from './extent-format.js';
 import type { OwnedStream } from './stream-layer.js';
@@ -206,5 +206,37 @@ t.test(
     await fixture.restart();
     t.same(await fixture.until(scanSequences(await openLog(fixture, 2))), sequences(1, BLOCK_COUNT));
     await fixture[Symbol.asyncDispose]();
+  }
+);
+
+t.test(
+  'files that are overwritten or of a version to come are not taken for empty ones, and stay as they are',
+  async (t) => {
+    const rows = [
+      { name: 'zeros', change: (bytes: Buffer) => bytes.fill(0) },
+      {
+        name: 'another version',
+        change: (bytes: Buffer) => {
+          bytes.writeUInt32LE(2, 8);
+          bytes.writeUInt32LE(crc32c(bytes.subarray(0, 508)), 508);
+          // What its blocks are like nobody knows.
+          bytes.fill(0xab, EXTENT_HEADER_BYTES);
+        }
+      }
+    ];
+    for (const { name, change } of rows) {
+      const { fixture, blocks } = await startDown({ folderCount: 1, end: 'crash', extent: 'open' });
+      const path = await damagedPath(fixture, 'open');
+      const bytes = Buffer.from((await fixture.memoryDisk.findBytes(path))!);
+      const changed = Buffer.from(bytes);
+      change(changed);
+      await fixture.memoryDisk.writeBytes(path, changed);
+      await fixture.open();
+      await t.rejects(openLog(fixture, 2), { code: 'ReplicaUnavailable' }, name);
+      await fixture.until(fixture.layer.sweep());
+      t.ok(changed.equals((await fixture.memoryDisk.findBytes(path))!), `${name}: not a byte is touched`);
+      await fixture.until(checkReadable(fixture.layer, blocks.slice(0, 2)));
+      await fixture[Symbol.asyncDispose]();
+    }
   }
 );
