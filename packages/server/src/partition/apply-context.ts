@@ -37,6 +37,8 @@ export class ApplyContext extends RowView {
   readonly rows = new Map<RowKey, Uint8Array | undefined>();
   readonly events: ChangeEvent[] = [];
   readonly liveBytes = new Map<ExtentId, number>();
+  /** The head that was placed last, and its row. */
+  written: { readonly head: ObjectHead; readonly row: Uint8Array } | undefined;
   readonly #location: BlockLocation;
   readonly #headBytes: number;
 
@@ -112,7 +114,9 @@ export class ApplyContext extends RowView {
     this.put(objectRow(bucket, key), row);
     this.count(bucket, { objectCount: before ? 0 : 1, bytes: record.size - (before?.size ?? 0) });
     this.events.push({ type: 'put', bucket, key, row });
-    return headOf(bucket, key, record);
+    const head = headOf(bucket, key, record);
+    this.written = { head, row };
+    return head;
   }
 
   /** Removes a key with its slices. */

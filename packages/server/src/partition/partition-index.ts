@@ -1,5 +1,6 @@
 import { type ExtentId, extentId, pack, StoreError, unpack } from '../api/index.js';
 import type { OrderedStore, StoreOperation } from '../platform/index.js';
+import { RecentMap } from './recent-map.js';
 import { after, decodeRowKey, encodeRowKey, positionRow, type RowKey, type RowRange } from './row-key.js';
 
 /** What of the commit log the index holds. */
@@ -41,6 +42,8 @@ const POSITION_VERSION = 1;
 /** Above it mutations wait for the store. */
 const DIRTY_BYTES_MAX = 32 * 1024 * 1024;
 const ROW_OVERHEAD_BYTES = 100;
+const CACHED_ROWS_MIN = 10_000;
+const CACHED_ROW_BYTES_MAX = 1024;
 
 /**
  * The rows of a range partition. Changes are visible at once and written in the background, each batch with the position
@@ -53,6 +56,8 @@ export class PartitionIndex {
   readonly #onDamage: (cause: unknown) => void;
   #dirty = new Map<RowKey, Uint8Array | undefined>();
   #dirtyBytes = 0;
+  /** Rows as they were looked up or changed last; `undefined` = there is none. Mutations look most rows up twice. */
+  readonly #cached = new RecentMap<RowKey, Uint8Array | undefined>(CACHED_ROWS_MIN);
   /** Being written. */
   #flushing: RowChanges = new Map();
   #position: IndexPosition | undefined;
@@ -84,13 +89,11 @@ export class PartitionIndex {
   }
 
   get(key: RowKey): Uint8Array | undefined {
-    if (this.#dirty.has(key)) return this.#dirty.get(key);
-    if (this.#flushing.has(key)) return this.#flushing.get(key);
-    try {
-      return this.#store.get(encodeRowKey(key));
-    } catch (cause) {
-      throw this.#damaged(cause);
-    }
+    const cached = this.#cached.get(key);
+    if (cached || this.#cached.has(key)) return cached;
+    const found = this.#find(key);
+    this.#remember(key, found);
+    return found;
   }
 
   /** Rows of a range in order, at most `limit`, as they are at the call. */
@@ -117,6 +120,7 @@ export class PartitionIndex {
   apply(changes: RowChanges, position?: IndexPosition): void {
     for (const [key, value] of changes) {
       this.#dirty.set(key, value);
+      this.#remember(key, value);
       this.#dirtyBytes += key.length + (value?.byteLength ?? 0) + ROW_OVERHEAD_BYTES;
     }
     if (position) {
@@ -160,6 +164,24 @@ export class PartitionIndex {
     } catch (cause) {
       throw this.#damaged(cause);
     }
+  }
+
+  #find(key: RowKey): Uint8Array | undefined {
+    if (this.#dirty.has(key)) return this.#dirty.get(key);
+    if (this.#flushing.has(key)) return this.#flushing.get(key);
+    try {
+      return this.#store.get(encodeRowKey(key));
+    } catch (cause) {
+      throw this.#damaged(cause);
+    }
+  }
+
+  #remember(key: RowKey, value: Uint8Array | undefined): void {
+    if (value && value.byteLength > CACHED_ROW_BYTES_MAX) {
+      this.#cached.delete(key);
+      return;
+    }
+    this.#cached.set(key, value);
   }
 
   #damaged(cause: unknown): StoreError {

@@ -329,9 +329,9 @@ export class RangePartition {
       readonly position?: IndexPosition;
     }
   ): void {
-    const { rows, liveBytes, atMs } = context;
+    const { rows, liveBytes } = context;
     this.liveBytes.apply(liveBytes, rows);
-    if (made.requestId !== undefined) this.#options.requests.add(made.requestId, made.answer, { atMs, rows });
+    if (made.requestId !== undefined) this.#options.requests.add(made.requestId, made.answer, context);
     this.index.apply(rows, made.position);
   }
 
