@@ -341,7 +341,7 @@ t.test(
       t.equal(outcome, 'ServiceUnavailable');
       const elapsedMs = clock.monotonicMs() - startMs;
       if (wasReached) t.ok(elapsedMs > 50_000, `${elapsedMs} ms: until its deadline is near`);
-      else t.ok(elapsedMs >= 3000 && elapsedMs < 10_000, `${elapsedMs} ms`);
+      else t.ok(elapsedMs > 500 && elapsedMs <= 3000, `${elapsedMs} ms`);
       t.ok(network.sockets.length > 3, 'after several tries');
       await client.close();
     }

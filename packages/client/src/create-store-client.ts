@@ -22,8 +22,8 @@ const REACH_TIMEOUT_MS = 3000;
 
 export interface CreateStoreClientOptions extends ConnectionOptions, StoreClientOptions {
   /**
-   * How long calls are repeated while the store was never reached; afterwards they fail with `ServiceUnavailable` at
-   * once. After the first connection only their deadlines count. Default 3 s.
+   * How long calls are repeated while the store was never reached; afterwards they fail at once with
+   * `ServiceUnavailable`. After the first connection only their deadlines count. Default 3 s.
    */
   readonly reachTimeoutMs?: number;
 }
@@ -44,8 +44,12 @@ export function createStoreClient(options: CreateStoreClientOptions): StoreClien
     ...(connect && { connect }),
     ...(options.clock && { clock: options.clock })
   });
-  const isFinal = (error: StoreError) =>
-    error.code === 'ServiceUnavailable' && transport.unreachedMs >= reachTimeoutMs;
+  const isFinal = ({ code }: StoreError, pauseMs: number) => {
+    const { unreachedMs } = transport;
+    return (
+      code === 'ServiceUnavailable' && unreachedMs !== undefined && unreachedMs + pauseMs > reachTimeoutMs
+    );
+  };
   const clientOptions = { ...options, retry: { isFinal, ...options.retry } };
   return clientOver(invokerOverTransport(transport), clientOptions, () => transport.close());
 }

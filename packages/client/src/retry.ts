@@ -11,8 +11,8 @@ export interface RetryOptions {
   readonly backoffMsMax?: number;
   /** Tries of one call in all; the deadline usually ends it earlier. */
   readonly triesMax?: number;
-  /** Errors for which another try is in vain, although the table of errors advises it. */
-  readonly isFinal?: (error: StoreError) => boolean;
+  /** Errors for which another try after that pause is in vain, although the table of errors advises it. */
+  readonly isFinal?: (error: StoreError, pauseMs: number) => boolean;
   /** For calls without a deadline of their own. */
   readonly deadlineMsDefault?: number;
 }
@@ -50,7 +50,7 @@ export function withRetries(invoker: Invoker, options: RetryOptions): Invoker {
           if (error.traits.outcome === 'unknown') doubtful = error;
           const pauseMs = backoffMs(tries, error, options);
           const isLast = tries >= triesMax || clock.monotonicMs() + pauseMs >= endsAtMs;
-          if (isLast || !mayRepeat(kind, error) || options.isFinal?.(error))
+          if (isLast || !mayRepeat(kind, error) || options.isFinal?.(error, pauseMs))
             throw inDoubt(error, kind === 'read' ? undefined : doubtful);
           await pause(clock, pauseMs, signal);
         }

@@ -76,9 +76,10 @@ export class FramedTransport implements Transport {
     this.#deadlines = new DeadlineTimer(this.#clock, (nowMs) => this.#expire(nowMs));
   }
 
-  /** How long the store could not be reached since the first attempt; 0 once it was. */
-  get unreachedMs(): number {
-    return this.#unreachedSinceMs === undefined ? 0 : this.#clock.monotonicMs() - this.#unreachedSinceMs;
+  /** How long the store could not be reached since the first attempt; absent once it was. */
+  get unreachedMs(): number | undefined {
+    if (this.#unreachedSinceMs === undefined) return undefined;
+    return this.#clock.monotonicMs() - this.#unreachedSinceMs;
   }
 
   request(type: 'query' | 'mutation', path: string, input: unknown, options: CallOptions): Promise<unknown> {
