@@ -134,7 +134,7 @@ export class BlockCache {
       });
       // A body that shares a larger buffer would keep all of it alive.
       const isOwn = body.byteLength === body.buffer.byteLength;
-      segment.bytes = padded(isOwn ? body : body.slice(), length);
+      segment.bytes = padded(isOwn ? body : new Uint8Array(body), length);
       this.#kept.set(segment, segment);
     } catch (error) {
       this.#forget(segment);

@@ -404,6 +404,17 @@ t.test('symbolic links and special files are kept with their kind', async (t) =>
   t.same(kinds, { link: S_IFLNK, fifo: 0o010000 });
 });
 
+t.test('the bytes of an extended attribute are free to change when the call has begun', async (t) => {
+  await using drive = await startDrive();
+  const { fileSystem } = drive;
+  const handle = await fileSystem.create('/f', 0o644, { writable: true });
+  const value = Buffer.from('kept');
+  await fileSystem.setxattr('/f', 'user.a', value);
+  value.fill(0);
+  t.equal(Buffer.from(await fileSystem.getxattr('/f', 'user.a')).toString(), 'kept');
+  await handle.release();
+});
+
 t.test('attributes are changed, kept and seen by other mounts', async (t) => {
   await using drive = await startDrive();
   const { fileSystem, clock, store } = drive;

@@ -35,7 +35,8 @@ export function xattrChange(
   const bytes = others.reduce((sum, [other, { byteLength }]) => sum + other.length + byteLength, 0);
   if (bytes + name.length + value.byteLength > XATTR_BYTES_MAX)
     throw new FileSystemError('ENOSPC', `extended attributes have at most ${XATTR_BYTES_MAX} bytes together`);
-  return { xattrs: { [name]: value.slice() } };
+  // A copy, which the slice of a Buffer is not: the caller's bytes are those of one request.
+  return { xattrs: { [name]: new Uint8Array(value) } };
 }
 
 function findXattr(attributes: PosixAttributes, name: string): Uint8Array | undefined {
