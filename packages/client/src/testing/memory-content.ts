@@ -8,8 +8,11 @@ export class MemoryContent {
   #bytes: Uint8Array;
   #size: number;
 
-  constructor(initial: Uint8Array = new Uint8Array(0)) {
-    this.#bytes = new Uint8Array(initial);
+  /** @param expectedSize   Room for that much is made at once, unless it is too much. */
+  constructor(initial: Uint8Array = new Uint8Array(0), expectedSize = 0) {
+    const room = expectedSize <= CONTENT_BYTES_MAX ? expectedSize : 0;
+    this.#bytes = new Uint8Array(Math.max(initial.length, room));
+    this.#bytes.set(initial);
     this.#size = initial.length;
   }
 

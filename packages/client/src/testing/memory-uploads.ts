@@ -215,7 +215,11 @@ function baseOf(
 }
 
 function layOver({ operations }: MemoryUpload, base: StoredObject | undefined): Uint8Array {
-  const content = new MemoryContent(base?.body);
+  const end = operations.reduce(
+    (most, step) => (step.type === 'write' ? Math.max(most, step.offset + step.body.length) : most),
+    0
+  );
+  const content = new MemoryContent(base?.body, end);
   for (const operation of operations) {
     if (operation.type === 'write') content.write(operation.offset, operation.body);
     else if (operation.type === 'truncate') content.truncate(operation.size);
