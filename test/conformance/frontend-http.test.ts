@@ -173,6 +173,25 @@ t.test('a batch whose answers have no room fails where it must, and others do no
   t.same([...new Set(codes)].sort(), ['EntityTooLarge', 'success']);
 });
 
+t.test('serves a watch as server-sent events, which resume after an id', async (t) => {
+  await using store = await testFrontEnd();
+  const { buckets, objects } = store.frontEnd.calls;
+  await buckets.create({ bucket: 'photos' });
+  const params = encodeURIComponent(JSON.stringify({ token: await store.token() }));
+  const input = encodeURIComponent(JSON.stringify({ bucket: 'photos' }));
+  const url = `${store.endpoint}/trpc/objects.watch?input=${input}&connectionParams=${params}`;
+  const first = await events(url);
+  await objects.put({ bucket: 'photos', key: 'a', body: new Uint8Array(1) });
+  await objects.put({ bucket: 'photos', key: 'b', body: new Uint8Array(1) });
+  const a = await first.next('"key":"a"');
+  await first.end();
+  const id = /^id: (.*)$/m.exec(a)?.[1];
+  t.ok(id);
+  const second = await events(url, { 'last-event-id': id! });
+  t.match(await second.next('"key":"b"'), /"key":"b"/);
+  await second.end();
+});
+
 t.test('no log line holds a secret, a token or a body', async (t) => {
   await using store = await testFrontEnd();
   const { buckets, keys } = store.frontEnd.calls;
@@ -277,6 +296,29 @@ function isWhole(answer: string): boolean {
   const length = /content-length: (\d+)/i.exec(head)?.[1];
   if (length === undefined) return answer.endsWith('0\r\n\r\n');
   return body !== undefined && Buffer.byteLength(body) >= Number(length);
+}
+
+interface Events {
+  /** Reads on until there is a text, and gives what came. */
+  next(text: string): Promise<string>;
+  end(): Promise<void>;
+}
+
+async function events(url: string, headers: Record<string, string> = {}): Promise<Events> {
+  const response = await fetch(url, { headers: { accept: 'text/event-stream', ...headers } });
+  const reader = response.body!.getReader();
+  let text = '';
+  const next = async (wanted: string) => {
+    while (!text.includes(wanted)) {
+      const { value, done } = await reader.read();
+      if (done) throw new Error(`the store ended the events: ${text}`);
+      text += Buffer.from(value).toString();
+    }
+    return text;
+  };
+  // The first event says that the others will follow.
+  await next('connected');
+  return { next, end: () => reader.cancel() };
 }
 
 async function codeOf(call: Promise<unknown>): Promise<string> {

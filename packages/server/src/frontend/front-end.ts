@@ -1,5 +1,11 @@
 import type { Logger } from 'pino';
-import { type CallOptions, LIMITS, type StampStatus, type StoreCalls } from '../api/index.js';
+import {
+  type CallOptions,
+  KEEPALIVE_TIMEOUT_MS,
+  LIMITS,
+  type StampStatus,
+  type StoreCalls
+} from '../api/index.js';
 import type { MetaStore } from '../coordination/index.js';
 import type { PartitionLayer } from '../partition/index.js';
 import type { Clock, Listener, Network, Random } from '../platform/index.js';
@@ -129,6 +135,7 @@ async function openDoor(options: FrontEndOptions, inside: Inside): Promise<Door 
   const listener = await network.listen({
     ...listen,
     http: HTTP_LIMITS,
+    unsentMsMax: KEEPALIVE_TIMEOUT_MS,
     onRequest: (request, response) => routes.serve(request, response),
     onUpgrade: (request, socket, head) => routes.upgrade(request, socket, head)
   });

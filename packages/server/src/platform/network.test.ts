@@ -71,6 +71,29 @@ t.test('lets a request in progress end within the grace time', async (t) => {
   await closing;
 });
 
+t.test('gives up an answer that nobody reads', async (t) => {
+  let cut = (): void => undefined;
+  const wasCut = new Promise<void>((resolve) => {
+    cut = resolve;
+  });
+  const listener = await listen({
+    unsentMsMax: 20,
+    onRequest: (request, response) => {
+      if (request.url === '/small') response.end('small');
+      else response.once('close', cut).end(Buffer.alloc(64 * 1024 * 1024));
+    }
+  });
+  t.teardown(() => listener.close());
+  t.equal(await (await fetch(`http://${HOST}:${listener.port}/small`)).text(), 'small');
+  const { connect } = await import('node:net');
+  const socket = connect(listener.port, HOST);
+  socket.pause();
+  socket.on('error', () => undefined);
+  socket.write(`GET / HTTP/1.1\r\nhost: ${HOST}\r\n\r\n`);
+  await wasCut;
+  socket.destroy();
+});
+
 function listen(options: Partial<ListenOptions>): Promise<Listener> {
   return systemNetwork().listen({
     host: HOST,

@@ -35,6 +35,8 @@ export interface ListenOptions {
   readonly onRequest: (request: HttpRequest, response: HttpResponse) => void;
   /** Owns the socket from here on; without it upgrades are refused by closing the connection. */
   readonly onUpgrade?: (request: HttpRequest, socket: HttpSocket, head: Uint8Array) => void;
+  /** A complete answer of which nothing leaves for so long ends its connection: nobody reads it. Default: never. */
+  readonly unsentMsMax?: number;
   /** Limits of the protocol, such as `headersTimeout`, `requestTimeout`, `keepAliveTimeout`, `maxHeaderSize`. */
   readonly http?: ServerOptions;
 }
@@ -59,7 +61,10 @@ export function systemNetwork(): Network {
 }
 
 async function listen(options: ListenOptions): Promise<Listener> {
-  const server = createServer(options.http ?? {}, options.onRequest satisfies RequestListener);
+  const server = createServer(options.http ?? {});
+  // First, as the other may answer at once.
+  server.on('request', (_request, response) => endUnsent(response, options.unsentMsMax));
+  server.on('request', options.onRequest satisfies RequestListener);
   if (options.onUpgrade) server.on('upgrade', options.onUpgrade);
   /** The server itself forgets connections once they are upgraded. */
   const sockets = new Set<Duplex>();
@@ -86,6 +91,12 @@ async function listen(options: ListenOptions): Promise<Listener> {
       return closing;
     }
   };
+}
+
+function endUnsent(response: HttpResponse, unsentMsMax: number | undefined): void {
+  if (unsentMsMax === undefined) return;
+  // The server sets its own time-out again once the answer has left.
+  response.once('prefinish', () => response.socket?.setTimeout(unsentMsMax));
 }
 
 function bind(server: HttpServer, { host, port }: ListenOptions): Promise<void> {
