@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { mkdir, readdir, readFile, stat } from 'node:fs/promises';
+import { mkdir, readdir, readFile, statfs } from 'node:fs/promises';
 import { promisify } from 'node:util';
 import { FileSystemError } from '../errno.js';
 
@@ -87,7 +87,8 @@ export async function unmountDirectory(
 
 async function answers(directory: string): Promise<boolean> {
   const timeout = new Promise<boolean>((resolve) => setTimeout(resolve, ANSWER_TIMEOUT_MS, true).unref());
-  const answer = stat(directory).then(
+  // Attributes may come from the kernel's cache after the mount's process has died; this always asks it.
+  const answer = statfs(directory).then(
     () => true,
     (error: NodeJS.ErrnoException) => error.code !== 'ENOTCONN' && error.code !== 'EIO'
   );
