@@ -66,6 +66,7 @@ export class PartitionIndex {
   #snapshotWaiters: ((snapshot: IndexSnapshot) => void)[] = [];
   #running: Promise<void> | undefined;
   #failure: unknown;
+  #isClosed = false;
 
   constructor({ store, onFailure, onDamage }: PartitionIndexOptions) {
     this.#store = store;
@@ -153,6 +154,8 @@ export class PartitionIndex {
   }
 
   async close(): Promise<void> {
+    // Whoever still reads is told to try again; it says nothing about the rows.
+    this.#isClosed = true;
     await this.#running;
     await this.#store.close();
   }
@@ -185,7 +188,7 @@ export class PartitionIndex {
   }
 
   #damaged(cause: unknown): StoreError {
-    this.#onDamage(cause);
+    if (!this.#isClosed) this.#onDamage(cause);
     return new StoreError(
       'ServiceUnavailable',
       'The index cannot be read and is made anew. Try again shortly.',
