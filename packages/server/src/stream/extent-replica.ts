@@ -1,10 +1,10 @@
-import { type ExtentId, StoreError } from '../api/index.js';
+import { type ExtentId, LIMITS, StoreError } from '../api/index.js';
 import type { ExtentFile } from './extent-file.js';
 import { EXTENT_HEADER_BYTES } from './extent-format.js';
 import type { AppendMessage, FreezeAnswer, SealAnswer, SealMessage } from './extent-node-api.js';
 
 /** Bytes of queued appends that go to the disk in one write. */
-const WRITE_BYTES_MAX = 8 * 1024 * 1024;
+const WRITE_BYTES_MAX = 4 * LIMITS.blockBytesMax + LIMITS.checksumChunkBytes;
 
 interface PendingAppend {
   readonly parts: readonly Uint8Array[];

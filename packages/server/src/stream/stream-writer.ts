@@ -18,7 +18,8 @@ import type { AllocateExtentMessage, SealExtentAnswer, StreamManagerApi } from '
 
 /** One is being synced, one written, the next ones wait at the nodes: the disks never wait for this process. */
 const BATCHES_IN_FLIGHT_MAX = 4;
-const BATCH_BYTES_MAX = 8 * 1024 * 1024;
+/** Two blocks of 4 MiB with their headers, and whatever smaller ones fit. */
+const BATCH_BYTES_MAX = 2 * LIMITS.blockBytesMax + LIMITS.checksumChunkBytes;
 const BATCH_BLOCKS_MAX = 1024;
 /** Failures in a row without a single acknowledged block in between. */
 const ATTEMPTS_MAX = 6;
