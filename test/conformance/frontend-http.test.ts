@@ -229,9 +229,9 @@ t.test('no log line holds a secret, a token or a body', async (t) => {
   const log = store.lines.join('');
   for (const word of words) t.notOk(log.includes(word), `not ${word.slice(0, 12)}…`);
   const lines = store.lines.map((line) => JSON.parse(line));
-  const calls = lines.filter(({ procedure }) => procedure !== undefined);
+  const calls = lines.filter(({ requestId }) => requestId !== undefined);
   t.ok(calls.length >= 8, 'calls are logged');
-  t.ok(calls.every(({ requestId, accessKey, transport }) => requestId && accessKey && transport));
+  t.ok(calls.every(({ procedure, accessKey, transport }) => procedure && accessKey && transport));
   t.equal(new Set(calls.map(({ requestId }) => requestId)).size, calls.length, 'each has its own id');
 });
 

@@ -1,3 +1,4 @@
+import type { Logger } from 'pino';
 import {
   type AccessKeyHead,
   type CallOptions,
@@ -6,9 +7,10 @@ import {
   isStoreError,
   StoreError
 } from '../api/index.js';
-import type { MetaStore, MetaTransactionResult } from '../coordination/index.js';
+import type { MetaEntry, MetaStore, MetaTransactionResult } from '../coordination/index.js';
 import type { Clock, Random } from '../platform/index.js';
 import { type AccessKeyRecord, decodeAccessKey, encodeAccessKey } from './access-key-format.js';
+import { faultOf } from './fault.js';
 import type { Principal } from './principal.js';
 
 const PREFIX = '/keys/';
@@ -23,6 +25,7 @@ export interface AccessKeysOptions {
   readonly meta: MetaStore;
   readonly clock: Clock;
   readonly random: Random;
+  readonly logger: Logger;
   /** The key that may do everything. It is the deployment's: neither listed nor deleted by calls. */
   readonly root: Credentials;
 }
@@ -58,7 +61,7 @@ export class AccessKeys {
   readonly #closing = new AbortController();
   /** The copy is that of this revision at least. */
   #revision = 0;
-  #waiting: { readonly revision: number; readonly resolve: () => void }[] = [];
+  readonly #waiting = new Set<{ readonly revision: number; readonly resolve: () => void }>();
   #following: Promise<void> = Promise.resolve();
 
   static async open(options: AccessKeysOptions): Promise<AccessKeys> {
@@ -119,7 +122,7 @@ export class AccessKeys {
       { compares: [{ key, revision: 0 }], puts: [{ key, value: encodeAccessKey(record) }] },
       callOptions(options)
     );
-    await this.#caughtUp(result);
+    await this.#caughtUp(result, options);
     return { ...knownKeyOf(record).head, secretKey: record.secretKey };
   }
 
@@ -138,12 +141,14 @@ export class AccessKeys {
       { compares: [{ key, revision: found.revision }], deletes: [key] },
       callOptions(options)
     );
-    await this.#caughtUp(result);
+    await this.#caughtUp(result, options);
   }
 
   async close(): Promise<void> {
     this.#closing.abort();
     await this.#following;
+    // What was committed is committed: nobody waits for a copy that is not kept up any more.
+    this.#reached(Number.POSITIVE_INFINITY);
   }
 
   #find(accessKey: string): KnownKey | undefined {
@@ -153,7 +158,7 @@ export class AccessKeys {
   async #load(): Promise<void> {
     const { entries, revision } = await this.#options.meta.range(PREFIX);
     this.#keys.clear();
-    for (const { value } of entries) this.#add(value);
+    for (const entry of entries) this.#put(entry);
     this.#reached(revision);
   }
 
@@ -163,7 +168,7 @@ export class AccessKeys {
     while (!signal.aborted) {
       try {
         for await (const change of meta.watch(PREFIX, { afterRevision: this.#revision, signal })) {
-          if (change.type === 'put') this.#add(change.entry.value);
+          if (change.type === 'put') this.#put(change.entry);
           else this.#keys.delete(change.key.slice(PREFIX.length));
           this.#reached(change.type === 'put' ? change.entry.revision : change.revision);
         }
@@ -180,24 +185,47 @@ export class AccessKeys {
     await this.#options.clock.sleep(WATCH_RETRY_MS, this.#closing.signal).catch(() => undefined);
   }
 
-  #add(value: Uint8Array): void {
-    const known = knownKeyOf(decodeAccessKey(value));
-    this.#keys.set(known.head.accessKey, known);
+  /** A damaged row makes its key unknown, and harms no other. */
+  #put({ key, value }: MetaEntry): void {
+    const accessKey = key.slice(PREFIX.length);
+    try {
+      this.#keys.set(accessKey, knownKeyOf(decodeAccessKey(value)));
+    } catch (error) {
+      this.#keys.delete(accessKey);
+      this.#options.logger.error({ accessKey, err: faultOf(error) }, 'An access key cannot be used.');
+    }
   }
 
   #reached(revision: number): void {
     this.#revision = Math.max(this.#revision, revision);
-    const ready = this.#waiting.filter((entry) => entry.revision <= this.#revision);
-    this.#waiting = this.#waiting.filter((entry) => entry.revision > this.#revision);
-    for (const { resolve } of ready) resolve();
+    for (const waiter of this.#waiting) {
+      if (waiter.revision > this.#revision) continue;
+      this.#waiting.delete(waiter);
+      waiter.resolve();
+    }
   }
 
-  async #caughtUp(result: MetaTransactionResult): Promise<void> {
+  /** Waits until the copy here holds what was changed. */
+  async #caughtUp(result: MetaTransactionResult, { signal }: CallOptions): Promise<void> {
     if (!result.committed)
       throw new StoreError('SlowDown', 'The access key was being changed by another call. Try again.');
     const { revision } = result;
     if (revision <= this.#revision) return;
-    await new Promise<void>((resolve) => this.#waiting.push({ revision, resolve }));
+    await new Promise<void>((resolve, reject) => {
+      const giveUp = (): void => {
+        this.#waiting.delete(waiter);
+        reject(signal?.reason);
+      };
+      const waiter = {
+        revision,
+        resolve: () => {
+          signal?.removeEventListener('abort', giveUp);
+          resolve();
+        }
+      };
+      this.#waiting.add(waiter);
+      signal?.addEventListener('abort', giveUp, { once: true });
+    });
   }
 }
 

@@ -1,27 +1,28 @@
 import { setMaxListeners } from 'node:events';
 import { StoreError } from '../api/index.js';
-import type { Clock } from '../platform/index.js';
+import type { Deadlines } from './deadlines.js';
+
+export interface CallScopeOptions {
+  readonly deadlines: Deadlines;
+  /** In monotonic time. */
+  readonly startedMs: number;
+  readonly deadlineMs: number;
+  /** Of the caller. */
+  readonly signal: AbortSignal | undefined;
+}
 
 /** The time that one call has: aborts at its deadline, with the caller's signal, or when told to. */
 export class CallScope implements Disposable {
   readonly #controller = new AbortController();
-  readonly #timer: Disposable;
+  readonly #deadline: Disposable;
   readonly #outer: AbortSignal | undefined;
   readonly #forward: (() => void) | undefined;
   #onAbort: ((reason: StoreError) => void) | undefined;
 
-  constructor(
-    clock: Clock,
-    options: { readonly deadlineMs: number; readonly signal: AbortSignal | undefined }
-  ) {
-    const { deadlineMs, signal: outer } = options;
-    this.#timer = clock.setTimer(deadlineMs, () => {
-      this.abort(
-        new StoreError(
-          'DeadlineExceeded',
-          `The call took longer than the ${Math.ceil(deadlineMs)} ms it was given.`
-        )
-      );
+  constructor({ deadlines, startedMs, deadlineMs, signal: outer }: CallScopeOptions) {
+    this.#deadline = deadlines.add(startedMs + deadlineMs, () => {
+      const message = `The call took longer than the ${Math.ceil(deadlineMs)} ms it was given.`;
+      this.abort(new StoreError('DeadlineExceeded', message));
     });
     if (!outer) return;
     this.#outer = outer;
@@ -56,7 +57,7 @@ export class CallScope implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    this.#timer[Symbol.dispose]();
+    this.#deadline[Symbol.dispose]();
     if (this.#forward) this.#outer?.removeEventListener('abort', this.#forward);
   }
 }

@@ -1,8 +1,10 @@
 import type { Logger } from 'pino';
-import { ERROR_CODES, LIMITS, StoreError } from '../api/index.js';
+import { ERROR_CODES, type ErrorCode, LIMITS, StoreError } from '../api/index.js';
 import type { Clock, Random } from '../platform/index.js';
 import { authorise } from './authorise.js';
 import { CallScope } from './call-scope.js';
+import { Deadlines } from './deadlines.js';
+import { faultOf } from './fault.js';
 import type { Metrics } from './metrics.js';
 import type { Principal } from './principal.js';
 import type { Procedure, Services, Subscription } from './procedure.js';
@@ -48,6 +50,7 @@ const ABORT_MS_MAX = 10_000;
 export class Dispatcher {
   readonly #options: DispatcherOptions;
   readonly #running = new Set<Running>();
+  readonly #deadlines: Deadlines;
   readonly #requestIdPrefix: string;
   #requestCount = 0;
   #isClosing = false;
@@ -55,6 +58,7 @@ export class Dispatcher {
 
   constructor(options: DispatcherOptions) {
     this.#options = options;
+    this.#deadlines = new Deadlines(options.clock);
     this.#requestIdPrefix = options.random.uuid().slice(0, 8);
   }
 
@@ -126,7 +130,11 @@ export class Dispatcher {
    */
   async close(graceMs: number): Promise<void> {
     this.#isClosing = true;
-    if (this.#running.size === 0) return;
+    if (this.#running.size > 0) await this.#idle(graceMs);
+    this.#deadlines[Symbol.dispose]();
+  }
+
+  async #idle(graceMs: number): Promise<void> {
     const { clock, logger } = this.#options;
     const reason = new StoreError(
       'ServiceUnavailable',
@@ -155,8 +163,15 @@ export class Dispatcher {
       throw new StoreError('SlowDown', 'The store is being stopped. Try again when it is back.');
     }
     const { clock, metrics } = this.#options;
-    const scope = new CallScope(clock, { deadlineMs: deadlineOf(caller), signal: caller.signal });
-    const running = { path, caller, startedMs: clock.monotonicMs(), scope };
+    const startedMs = clock.monotonicMs();
+    const { signal } = caller;
+    const scope = new CallScope({
+      deadlines: this.#deadlines,
+      startedMs,
+      deadlineMs: deadlineOf(caller),
+      signal
+    });
+    const running = { path, caller, startedMs, scope };
     this.#running.add(running);
     metrics.callStarted();
     onBegin?.((reason) => scope.abort(reason));
@@ -201,11 +216,11 @@ export class Dispatcher {
         ? new StoreError('InternalError', `${known.message} Request ${requestId}.`, { cause: known.cause })
         : known;
     metrics.callEnded(path, { code: error.code, durationMs, bytesIn: bodyBytesOf(input), bytesOut: 0 });
-    const line = this.#line(requestId, path, caller, { code: error.code, durationMs });
-    if (isFault) logger.error({ ...line, err: error.cause ?? error }, error.message);
-    else if (ERROR_CODES[error.code].retry === 'later' || error.code === 'NoSpace')
-      logger.warn(line, error.message);
-    else logger.info(line, error.message);
+    const level = isFault ? 'error' : levelOf(error.code);
+    if (logger.isLevelEnabled(level)) {
+      const line = this.#line(requestId, path, caller, { code: error.code, durationMs });
+      logger[level](isFault ? { ...line, err: faultOf(error.cause ?? error) } : line, error.message);
+    }
     return error;
   }
 
@@ -222,6 +237,21 @@ export class Dispatcher {
     this.#requestCount += 1;
     return `${this.#requestIdPrefix}-${this.#requestCount}`;
   }
+}
+
+/** What programs ask in order to learn it. */
+const EXPECTED: ReadonlySet<ErrorCode> = new Set([
+  'NoSuchBucket',
+  'NoSuchKey',
+  'NoSuchUpload',
+  'BucketAlreadyExists',
+  'PreconditionFailed',
+  'Cancelled'
+]);
+
+function levelOf(code: ErrorCode): 'debug' | 'info' | 'warn' {
+  if (EXPECTED.has(code)) return 'debug';
+  return ERROR_CODES[code].retry === 'later' || code === 'NoSpace' ? 'warn' : 'info';
 }
 
 function deadlineOf({ deadlineMs = LIMITS.callDeadlineMsDefault }: Caller): number {

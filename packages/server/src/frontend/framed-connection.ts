@@ -119,7 +119,8 @@ export class FramedConnection {
       take();
     } catch (error) {
       if (!isStoreError(error, 'InvalidArgument')) throw error;
-      this.#options.logger.warn({ accessKey: this.#options.accessKey }, error.message);
+      const { logger, accessKey } = this.#options;
+      logger.warn({ transport: 'framed', accessKey }, error.message);
       this.#end(error.message);
     }
   }

@@ -65,6 +65,8 @@ const HTTP_LIMITS = {
   keepAlive: true,
   noDelay: true
 };
+/** Each holds some memory even when it is idle. */
+const CONNECTION_COUNT_MAX = 4096;
 /** Time for answers to leave at the end, even when calls get none. */
 const FLUSH_MS = 1000;
 
@@ -76,7 +78,7 @@ const FLUSH_MS = 1000;
  */
 export async function openFrontEnd(options: FrontEndOptions): Promise<FrontEnd> {
   const { layer, meta, clock, random, root, status, logger } = options;
-  const keys = await AccessKeys.open({ meta, clock, random, root });
+  const keys = await AccessKeys.open({ meta, clock, random, root, logger });
   const metrics = new Metrics();
   const dispatcher = new Dispatcher({ services: { layer, keys, status }, clock, random, logger, metrics });
   const calls = inProcessCalls(dispatcher, keys.root);
@@ -139,6 +141,7 @@ async function openDoor(options: FrontEndOptions, inside: Inside): Promise<Door 
     onRequest: (request, response) => routes.serve(request, response),
     onUpgrade: (request, socket, head) => routes.upgrade(request, socket, head)
   });
+  listener.server.maxConnections = CONNECTION_COUNT_MAX;
   explainClientErrors(listener.server, HTTP_LIMITS.maxHeaderSize);
   return {
     endpoint: endpointOf(listener),

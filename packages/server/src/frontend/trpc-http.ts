@@ -1,4 +1,5 @@
 import { nodeHTTPRequestHandler } from '@trpc/server/adapters/node-http';
+import type { Logger } from 'pino';
 import { LIMITS } from '../api/index.js';
 import type { HttpRequest, HttpResponse } from '../platform/index.js';
 import type { AccessKeys } from './access-keys.js';
@@ -8,6 +9,7 @@ import type { BytesInFlight } from './bytes-in-flight.js';
 import { callerOf } from './caller-of.js';
 import type { Dispatcher } from './dispatcher.js';
 import { answerText } from './http-answers.js';
+import { logRefusals } from './log-refusals.js';
 import { findProcedure, SUBSCRIPTION_BYTES } from './procedures.js';
 import { appRouter, trpcErrorOf } from './router.js';
 
@@ -16,6 +18,7 @@ export interface TrpcHttpOptions {
   readonly authenticator: Authenticator;
   readonly dispatcher: Dispatcher;
   readonly bytesInFlight: BytesInFlight;
+  readonly logger: Logger;
 }
 
 /** One request may not take all the memory that there is for calls in flight. */
@@ -24,9 +27,11 @@ const ANSWERS_BYTES_MAX = LIMITS.frontEndBytesInFlightMax / 4;
 /** Serves tRPC over HTTP: single calls, batches, and subscriptions as server-sent events. */
 export class TrpcHttp {
   readonly #options: TrpcHttpOptions;
+  readonly #onError: ReturnType<typeof logRefusals>;
 
   constructor(options: TrpcHttpOptions) {
     this.#options = options;
+    this.#onError = logRefusals(options.logger, 'http');
   }
 
   /** @param path   Of the procedure, or several of a batch with commas between. */
@@ -49,6 +54,7 @@ export class TrpcHttp {
       res: response,
       router: appRouter,
       path,
+      onError: this.#onError,
       maxBodySize: LIMITS.httpBodyBytesMax,
       maxBatchSize: LIMITS.connectionCallsInFlightMax,
       createContext: async ({ info }) => {

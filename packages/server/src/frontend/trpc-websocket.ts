@@ -1,4 +1,5 @@
 import { getWSConnectionHandler } from '@trpc/server/adapters/ws';
+import type { Logger } from 'pino';
 import { type WebSocket, WebSocketServer } from 'ws';
 import { KEEPALIVE_INTERVAL_MS, KEEPALIVE_TIMEOUT_MS, LIMITS, StoreError } from '../api/index.js';
 import type { Clock, HttpRequest, HttpSocket } from '../platform/index.js';
@@ -7,6 +8,7 @@ import { type Authenticator, findBearerToken } from './authenticator.js';
 import type { BytesInFlight } from './bytes-in-flight.js';
 import { callerOf } from './caller-of.js';
 import type { Dispatcher } from './dispatcher.js';
+import { logRefusals } from './log-refusals.js';
 import type { Metrics } from './metrics.js';
 import { appRouter, type RouterContext, trpcErrorOf } from './router.js';
 import { WebSocketAdmission } from './websocket-admission.js';
@@ -17,6 +19,7 @@ export interface TrpcWebSocketOptions {
   readonly dispatcher: Dispatcher;
   readonly clock: Clock;
   readonly bytesInFlight: BytesInFlight;
+  readonly logger: Logger;
   readonly metrics: Metrics;
 }
 
@@ -61,6 +64,7 @@ export class TrpcWebSocket {
         pongWaitMs: KEEPALIVE_TIMEOUT_MS - KEEPALIVE_INTERVAL_MS
       },
       maxBatchSize: LIMITS.connectionCallsInFlightMax,
+      onError: logRefusals(options.logger, TRANSPORT),
       createContext: ({ req, res, info }) => this.#context(res, req, info)
     });
   }

@@ -1,6 +1,7 @@
 import type { Logger } from 'pino';
 import { FRAMED_PROTOCOL, StoreError } from '../api/index.js';
 import type { HttpRequest, HttpResponse, HttpSocket } from '../platform/index.js';
+import { faultOf } from './fault.js';
 import type { FramedServer } from './framed-server.js';
 import { answerText, refuse } from './http-answers.js';
 import type { Metrics } from './metrics.js';
@@ -100,7 +101,7 @@ export class WebRoutes {
     try {
       await route.serve(request, response);
     } catch (error) {
-      this.#options.logger.error({ err: error, path: pathOf(request) }, 'A request failed inside.');
+      this.#options.logger.error({ err: faultOf(error), path: pathOf(request) }, 'A request failed inside.');
       if (response.headersSent) response.destroy();
       else answerText(response, 500, 'The store failed inside. Its log says more.');
     }
