@@ -21,6 +21,7 @@ t.test('writing waits for a slow reader', async (t) => {
   t.equal(String(stdout.read()), 'more than four');
   await writing;
   t.equal(isDone, true);
+  t.equal(stdout.listenerCount('close'), new PassThrough().listenerCount('close'));
 });
 
 t.test('a reader that is gone ends the command, and is no failure', async (t) => {

@@ -37,7 +37,13 @@ export class Output implements Disposable {
     const { stdout } = this.#options;
     if (this.#failure) throw this.#failure;
     if (stdout.write(data)) return;
-    await Promise.race([once(stdout, 'drain'), once(stdout, 'close')]).catch(() => undefined);
+    // The one that comes second would listen on, once for each write.
+    const listening = new AbortController();
+    const { signal } = listening;
+    await Promise.race([once(stdout, 'drain', { signal }), once(stdout, 'close', { signal })]).catch(
+      () => undefined
+    );
+    listening.abort();
     if (this.#failure) throw this.#failure;
   }
 

@@ -1,15 +1,20 @@
-import type { BigIntStats } from 'node:fs';
-import { lstat, readdir, stat } from 'node:fs/promises';
+import type { BigIntStats, Dir } from 'node:fs';
+import { lstat, opendir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { CommandError } from '../usage-error.js';
 import type { FailedEntry, LocalEntry } from './entry.js';
+
+const NAMES_READ_AHEAD = 256;
 
 export interface LocalTreeOptions {
   /** Takes what links point to in their place. */
   readonly isFollowing: boolean;
 }
 
-/** A local file, or a directory and everything below it, each directory before what is in it, sorted by name. */
+/**
+ * A local file, or a directory and everything below it, each directory before what is in it. Names are read as
+ * they are needed: a directory of a million files takes no more memory than one of ten.
+ */
 export function walkLocal(root: string, options: LocalTreeOptions): AsyncGenerator<LocalEntry | FailedEntry> {
   return walk({ localPath: root, path: '', above: [] }, options);
 }
@@ -34,33 +39,28 @@ interface Place {
 
 async function* walk(place: Place, options: LocalTreeOptions): AsyncGenerator<LocalEntry | FailedEntry> {
   const { localPath, path } = place;
-  let names: readonly string[] = [];
-  let above = place.above;
+  const { isFollowing } = options;
+  let directory: Dir | undefined;
   try {
-    const { type, stats } = await describe(localPath, options.isFollowing);
+    const { type, stats } = await describe(localPath, isFollowing);
+    const identity = `${stats.dev}:${stats.ino}`;
     if (type === 'directory') {
-      const identity = `${stats.dev}:${stats.ino}`;
-      if (above.includes(identity)) throw new CommandError('the link leads back to a directory it is in');
-      above = [...above, identity];
-      names = await namesIn(localPath);
+      if (place.above.includes(identity))
+        throw new CommandError('the link leads back to a directory it is in');
+      directory = await opendir(localPath, { bufferSize: NAMES_READ_AHEAD });
     }
-    yield {
-      origin: 'local',
-      path,
-      localPath,
-      type,
-      stats,
-      isFollowed: options.isFollowing
-    };
+    yield { origin: 'local', path, localPath, type, stats, isFollowed: isFollowing };
+    const above = [...place.above, identity];
+    for await (const { name } of directory ?? []) {
+      const below = path === '' ? name : `${path}/${name}`;
+      yield* walk({ localPath: join(localPath, name), path: below, above }, options);
+    }
   } catch (error) {
     yield { origin: 'failed', path, error };
-    return;
+  } finally {
+    // Closed already when it was read to its end.
+    await directory?.close().catch(() => undefined);
   }
-  for (const name of names)
-    yield* walk(
-      { localPath: join(localPath, name), path: path === '' ? name : `${path}/${name}`, above },
-      options
-    );
 }
 
 async function describe(
@@ -75,10 +75,4 @@ function typeOf(stats: BigIntStats): LocalEntry['type'] {
   if (stats.isFile()) return 'file';
   if (stats.isDirectory()) return 'directory';
   return stats.isSymbolicLink() ? 'symlink' : 'other';
-}
-
-async function namesIn(directory: string): Promise<readonly string[]> {
-  const names: string[] = [];
-  for (const bytes of await readdir(directory, { encoding: 'buffer' })) names.push(bytes.toString());
-  return names.sort();
 }
