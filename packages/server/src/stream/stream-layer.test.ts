@@ -179,10 +179,17 @@ t.test('moved extents belong to the other stream, and nothing is copied', async 
   t.notOk(log.extents().some((extent) => moved.includes(extent.extentId)));
   await checkReadable(fixture.layer, blocks);
   await appendBlocks(blob, [200]);
-  t.equal(await codeOf(log.moveExtents(moved, blob)), 'InvalidArgument', 'not twice');
+  await blob.close();
+  const blobAgain = await openLog(fixture, 3, OTHER);
+  t.equal(await codeOf(log.moveExtents(moved, blobAgain)), 'none', 'a repetition changes nothing');
+  t.equal(await codeOf(log.moveExtents([extentId(900)], blobAgain)), 'ExtentNotFound');
+  t.same(
+    blobAgain.extents().map((extent) => extent.extentId),
+    blob.extents().map((extent) => extent.extentId)
+  );
   const inMoved = blocks.filter((block) => moved.includes(block.location.extentId));
   await fixture.restart();
-  const sequencesOf = async (id: typeof LOG) => await scanSequences(await openLog(fixture, 2, id));
+  const sequencesOf = async (id: typeof LOG) => await scanSequences(await openLog(fixture, 4, id));
   t.same(await sequencesOf(OTHER), [1, 2, 3, ...inMoved.map((block) => block.sequence), 200]);
   t.equal((await sequencesOf(LOG)).length, 100 - inMoved.length);
   await fixture.until(fixture.layer.sweep());

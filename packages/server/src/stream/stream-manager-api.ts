@@ -21,7 +21,10 @@ export interface StreamManagerApi {
   sealExtent(message: SealExtentMessage): Promise<SealExtentAnswer>;
   /** Removes sealed extents from a stream's list; ids that are not listed are fine. */
   releaseExtents(message: ReleaseExtentsMessage): Promise<void>;
-  /** Moves sealed extents from one list to the end of another, whose extents are all sealed, in one step. */
+  /**
+   * Moves sealed extents from one list to the end of another, whose extents are all sealed, in one step; those that
+   * are in the other one already are fine.
+   */
   moveExtents(message: MoveExtentsMessage): Promise<void>;
   findExtent(message: FindExtentMessage): Promise<ExtentView | undefined>;
   /** Has a replica that gave bad bytes rebuilt from the others, in the background, if its extent is sealed. */

@@ -209,9 +209,12 @@ export class StreamManager implements StreamManagerApi {
       const source = this.#getStream(from);
       const target = this.#getStream(to);
       if (from.streamId === to.streamId) throw wrong('A stream cannot be moved into itself.');
-      requireListed(source, extentIds);
       for (const extentId of [...extentIds, ...target.extentIds]) this.#getSealed(extentId);
-      const moved = new Set(extentIds);
+      // Those that are there already were moved by a call whose answer got lost.
+      const arrived = new Set(target.extentIds);
+      const moved = new Set(extentIds.filter((extentId) => !arrived.has(extentId)));
+      requireListed(source, [...moved]);
+      if (moved.size === 0) return;
       const streams = new Map<StreamId, StreamRecord>([
         [
           from.streamId,

@@ -70,6 +70,32 @@ t.test('nothing is appended to an extent whose seal may have been decided', asyn
   }
 });
 
+t.test('a move whose answer got lost can be repeated', async (t) => {
+  let isLost = false;
+  const wrapMetaStore = forgetfulStore((keys) => {
+    const isMove = keys.length === 2 && keys.every((key) => key.startsWith('streams/list/'));
+    return isMove && isLost;
+  });
+  await using fixture = await StreamFixture.start({ extentBytesMax: 8000, wrapMetaStore });
+  const log = await openLog(fixture, 1);
+  const data = await openLog(fixture, 1, OTHER);
+  const blocks = await fixture.until(appendBlocks(log, sequences(1, 60)));
+  const moved = log
+    .extents()
+    .slice(0, 1)
+    .map((extent) => extent.extentId);
+  isLost = true;
+  t.equal(await codeOf(fixture.until(log.moveExtents(moved, data))), 'ServiceUnavailable');
+  isLost = false;
+  await fixture.until(log.moveExtents(moved, data));
+  t.same(
+    data.extents().map((extent) => extent.extentId),
+    moved
+  );
+  t.notOk(log.extents().some((extent) => moved.includes(extent.extentId)));
+  await fixture.until(checkReadable(fixture.layer, blocks));
+});
+
 t.test(
   'a full extent takes no small block after its seal may have been decided and the disk was full',
   async (t) => {
