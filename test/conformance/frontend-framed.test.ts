@@ -163,6 +163,42 @@ t.test('a call ends at the deadline that its frame carries, even when the layer 
   never.open(undefined as never);
 });
 
+t.test('bytes of a call that goes on after its deadline are not written over', async (t) => {
+  const clock = manualClock();
+  const seen = gate<Uint8Array>();
+  const hold = gate();
+  const inner = memoryStore();
+  let isFirst = true;
+  await using store = await withBucket(
+    {
+      put: async (input, options) => {
+        if (!isFirst) return inner.objects.put(input, options);
+        isFirst = false;
+        seen.open(input.body);
+        await hold.passed;
+        throw new StoreError('SlowDown', 'too late');
+      }
+    },
+    clock
+  );
+  await inner.buckets.create({ bucket: BUCKET });
+  using client = await connected(store);
+  const first = { bucket: BUCKET, key: 'a', body: pattern(200_000) };
+  const id = client.start('mutation', 'objects.put', first, 1000);
+  const held = await seen.passed;
+  await clock.advance(1000);
+  t.equal(await codeOf(client.answer(id)), 'DeadlineExceeded');
+  for (let index = 0; index < 5; index++) {
+    await client.call('mutation', 'objects.put', {
+      ...first,
+      key: `k${index}`,
+      body: Buffer.alloc(200_000, 7)
+    });
+  }
+  t.ok(pattern(200_000).equals(held));
+  hold.open();
+});
+
 t.test('calls of a lost connection are aborted', async (t) => {
   const seen = gate<AbortSignal>();
   await using store = await withBucket({

@@ -1,7 +1,7 @@
 import { connect } from 'node:net';
 import { createStoreClient } from '@stampede/client';
 import { memoryStore } from '@stampede/client/testing';
-import { LIMITS, StoreError } from '@stampede/server/api';
+import { crc32c, LIMITS, StoreError } from '@stampede/server/api';
 import { manualClock } from '@stampede/server/testing';
 import t from 'tap';
 import { WebSocket } from 'ws';
@@ -155,6 +155,41 @@ t.test('calls of a lost WebSocket or request are aborted', async (t) => {
   t.ok(signals.every(({ aborted }) => aborted));
 });
 
+t.test('a WebSocket that is not read makes the store hold little and harms nobody', async (t) => {
+  const inner = memoryStore();
+  const body = new Uint8Array(1024 * 1024);
+  let readCount = 0;
+  const read = async ({ bucket, key }: { readonly bucket: string; readonly key: string }) => {
+    readCount += 1;
+    return { head: headOf(bucket, key), body, offset: 0, crc32c: crc32c(body) };
+  };
+  await using store = await testFrontEnd({ store: { ...inner, objects: { ...inner.objects, read } } });
+  const headers = { authorization: `Bearer ${await store.token()}` };
+  const deaf = new WebSocket(`${store.endpoint.replace('http', 'ws')}/trpc`, { headers });
+  await new Promise((resolve) => deaf.once('open', resolve));
+  deaf.pause();
+  const input = { bucket: 'photos', key: 'a', length: body.length };
+  const params = { path: 'objects.read', input };
+  for (let id = 1; id <= 300; id++) deaf.send(JSON.stringify({ id, method: 'query', params }));
+  await settled(() => readCount);
+  const heldCount = readCount;
+  t.ok(heldCount < 60, `${heldCount} of 300 reads were made`);
+  const { calls, close } = trpcWebSocketCalls({ ...store, WebSocket });
+  t.equal((await calls.objects.read({ bucket: 'photos', key: 'b' })).body.length, body.length);
+  await close();
+  const answers = new Promise<void>((resolve) => {
+    let count = 0;
+    deaf.on('message', () => {
+      count += 1;
+      if (count === 300) resolve();
+    });
+  });
+  deaf.resume();
+  await answers;
+  t.equal(readCount, 301, 'once it is read, all are answered');
+  deaf.terminate();
+});
+
 t.test('a batch whose answers have no room fails where it must, and others do not', async (t) => {
   await using store = await testFrontEnd();
   const { buckets, objects } = store.frontEnd.calls;
@@ -296,6 +331,21 @@ function isWhole(answer: string): boolean {
   const length = /content-length: (\d+)/i.exec(head)?.[1];
   if (length === undefined) return answer.endsWith('0\r\n\r\n');
   return body !== undefined && Buffer.byteLength(body) >= Number(length);
+}
+
+function headOf(bucket: string, key: string) {
+  const plain = { contentType: '', userMetadata: {}, tags: {}, attributes: {} };
+  return { bucket, key, versionId: '1', generation: 1, etag: 'e', size: 0, modifiedAtMs: 0, ...plain };
+}
+
+/** Resolves when a count has stood still for a while of turns. */
+async function settled(count: () => number): Promise<void> {
+  for (let still = 0, last = -1; still < 2000; ) {
+    await new Promise((resolve) => setImmediate(resolve));
+    if (count() > 0 && count() === last) still += 1;
+    else still = 0;
+    last = count();
+  }
 }
 
 interface Events {

@@ -37,7 +37,7 @@ t.test('is the same to every front end, at once where it was changed and soon el
 });
 
 t.test('never deletes the root key', async (t) => {
-  const { keys, options } = await build(t);
+  const { keys } = await build(t);
   const error = await keys.delete({ accessKey: ROOT.accessKey }, {}).catch((error: unknown) => error);
   t.ok(isStoreError(error, 'InvalidArgument'));
   t.equal(keys.findPrincipal(ROOT.accessKey), keys.root);

@@ -2,11 +2,12 @@ import type { WebSocket } from 'ws';
 import { LIMITS, StoreError } from '../api/index.js';
 import type { HttpSocket } from '../platform/index.js';
 import type { BytesInFlight } from './bytes-in-flight.js';
+import { CONNECTION_BYTES_MAX } from './call-admission.js';
 
 export interface WebSocketAdmissionOptions {
-  readonly webSocket: WebSocket;
+  readonly webSocket: Pick<WebSocket, 'isPaused' | 'pause' | 'resume'>;
   /** The connection under it. */
-  readonly socket: HttpSocket;
+  readonly socket: Pick<HttpSocket, 'writableLength' | 'destroyed' | 'once' | 'off'>;
   readonly bytesInFlight: BytesInFlight;
 }
 
@@ -16,8 +17,15 @@ const UNSENT_BYTES_MAX = 1024 * 1024;
 /** Holds a WebSocket back: it is read only while its calls find room and the other side takes its answers. */
 export class WebSocketAdmission {
   readonly #options: WebSocketAdmissionOptions;
-  readonly #waiting = new Set<() => void>();
+  /** Calls that have arrived and are not answered. */
   #callCount = 0;
+  #waitingCount = 0;
+  /** Of the calls that were admitted. */
+  #bytes = 0;
+  /** Settles when the last call that arrived has been admitted or refused. */
+  #last: Promise<unknown> = Promise.resolve();
+  #onRoom = (): void => undefined;
+  #giveUp = (): void => undefined;
   #draining: Promise<void> | undefined;
   #isEnded = false;
 
@@ -31,15 +39,19 @@ export class WebSocketAdmission {
    * @throws StoreError `Cancelled` when the connection ends meanwhile.
    */
   async admit(bytes: number): Promise<() => void> {
-    const { bytesInFlight } = this.#options;
     this.#callCount += 1;
+    this.#waitingCount += 1;
     this.#hold();
+    const admitted = this.#last.then(() => this.#admit(bytes));
+    this.#last = admitted.catch(() => undefined);
     try {
-      if (this.#isEnded) throw connectionLost();
-      if (!bytesInFlight.tryTake(bytes)) await this.#wait(bytes);
+      await admitted;
     } catch (error) {
       this.#callCount -= 1;
       throw error;
+    } finally {
+      this.#waitingCount -= 1;
+      this.#hold();
     }
     return () => void this.#leave(bytes);
   }
@@ -64,23 +76,30 @@ export class WebSocketAdmission {
   /** The connection is gone. */
   end(): void {
     this.#isEnded = true;
-    for (const giveUp of this.#waiting) giveUp();
+    this.#onRoom();
+    this.#giveUp();
   }
 
-  #wait(bytes: number): Promise<void> {
-    return new Promise((resolve, reject) => {
-      const giveUp = (): void => {
-        waiter[Symbol.dispose]();
-        this.#waiting.delete(giveUp);
-        reject(connectionLost());
-      };
-      const waiter = this.#options.bytesInFlight.wait(bytes, () => {
-        this.#waiting.delete(giveUp);
-        resolve();
+  /** One call after the other. */
+  async #admit(bytes: number): Promise<void> {
+    const { bytesInFlight } = this.#options;
+    while (this.#bytes > 0 && this.#bytes + bytes > CONNECTION_BYTES_MAX && !this.#isEnded) {
+      await new Promise<void>((resolve) => {
+        this.#onRoom = resolve;
       });
-      this.#waiting.add(giveUp);
-      this.#hold();
-    });
+    }
+    if (this.#isEnded) throw connectionLost();
+    if (!bytesInFlight.tryTake(bytes)) {
+      await new Promise<void>((resolve, reject) => {
+        const waiting = bytesInFlight.wait(bytes, resolve);
+        this.#giveUp = () => {
+          waiting[Symbol.dispose]();
+          reject(connectionLost());
+        };
+      });
+      this.#giveUp = () => undefined;
+    }
+    this.#bytes += bytes;
   }
 
   async #leave(bytes: number): Promise<void> {
@@ -89,14 +108,16 @@ export class WebSocketAdmission {
     this.#hold();
     await this.drained();
     this.#options.bytesInFlight.give(bytes);
+    this.#bytes -= bytes;
     this.#callCount -= 1;
+    this.#onRoom();
     this.#hold();
   }
 
   #hold(): void {
     const { webSocket, socket } = this.#options;
     const isFull =
-      this.#waiting.size > 0 ||
+      this.#waitingCount > 0 ||
       this.#callCount >= LIMITS.connectionCallsInFlightMax ||
       socket.writableLength > UNSENT_BYTES_MAX;
     if (isFull && !webSocket.isPaused) webSocket.pause();
