@@ -161,7 +161,8 @@ export class FileSystem {
     }
     const { key } = found.target;
     assertUsableName(path, key);
-    const attributes = { mode: S_IFREG | (mode & 0o7777), ...options.owner };
+    const fileMode = S_IFREG | (mode & 0o7777);
+    const attributes = options.owner ? { mode: fileMode, ...options.owner } : { mode: fileMode };
     if (options.exclusive) {
       await this.#namespace.mknod(path, attributes);
       return this.#openState(this.#stateOf(await this.#get(path), path), options);
