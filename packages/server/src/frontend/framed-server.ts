@@ -1,5 +1,5 @@
 import type { Logger } from 'pino';
-import { FRAMED_PROTOCOL, isStoreError, LIMITS } from '../api/index.js';
+import { FRAMED_PROTOCOL, isStoreError, LIMITS, StoreError } from '../api/index.js';
 import type { Clock, HttpRequest, HttpSocket } from '../platform/index.js';
 import type { AccessKeys } from './access-keys.js';
 import { type Authenticator, findBearerToken } from './authenticator.js';
@@ -34,24 +34,24 @@ export class FramedServer {
     this.#options = options;
   }
 
-  /** Owns the socket from here on. */
+  /** Owns the socket from here on; its errors are heard already. */
   async accept(request: HttpRequest, socket: HttpSocket, head: Uint8Array): Promise<void> {
     const { authenticator, metrics, ...options } = this.#options;
-    // Until the connection itself listens.
-    const ignore = (): void => undefined;
-    socket.on('error', ignore);
+    const { clock, logger } = options;
     let accessKey: string;
     try {
       accessKey = await authenticator.authenticate(findBearerToken(request));
     } catch (error) {
-      options.logger.info({ transport: TRANSPORT }, isStoreError(error) ? error.message : 'refused');
-      refuse(socket, 401, error);
+      logger.info({ transport: TRANSPORT }, isStoreError(error) ? error.message : 'A token was refused.');
+      refuse(socket, { status: 401, error, clock });
       return;
     }
-    if (this.#isClosing || socket.destroyed || socket.readableEnded) {
-      socket.destroy();
+    if (this.#isClosing) {
+      const error = new StoreError('SlowDown', 'The store is being stopped. Try again when it is back.');
+      refuse(socket, { status: 503, error, clock });
       return;
     }
+    if (socket.destroyed) return;
     const connection = new FramedConnection({
       ...options,
       socket,

@@ -131,6 +131,7 @@ async function openDoor(options: FrontEndOptions, inside: Inside): Promise<Door 
     trpcWebSocket,
     framed,
     metrics: inside.metrics,
+    clock,
     logger,
     isReady
   });
@@ -142,7 +143,7 @@ async function openDoor(options: FrontEndOptions, inside: Inside): Promise<Door 
     onUpgrade: (request, socket, head) => routes.upgrade(request, socket, head)
   });
   listener.server.maxConnections = CONNECTION_COUNT_MAX;
-  explainClientErrors(listener.server, HTTP_LIMITS.maxHeaderSize);
+  explainClientErrors(listener.server, { clock, headerBytesMax: HTTP_LIMITS.maxHeaderSize });
   return {
     endpoint: endpointOf(listener),
     async close() {

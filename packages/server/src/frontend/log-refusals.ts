@@ -22,7 +22,8 @@ export function logRefusals(logger: Logger, transport: Caller['transport']): (re
     if (cause instanceof StoreError) {
       if (cause.code === 'Unauthenticated') logger.info({ ...line, code: cause.code }, cause.message);
     } else if (code === 'INTERNAL_SERVER_ERROR') {
-      logger.error({ ...line, err: faultOf(cause) }, 'A request failed before it reached a procedure.');
+      // A connection that breaks, or bytes that are no messages.
+      logger.warn({ ...line, err: faultOf(cause) }, 'A request failed before it reached a procedure.');
     } else {
       logger.info({ ...line, code }, 'A request was refused before it reached a procedure.');
     }

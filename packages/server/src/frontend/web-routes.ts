@@ -1,6 +1,6 @@
 import type { Logger } from 'pino';
 import { FRAMED_PROTOCOL, StoreError } from '../api/index.js';
-import type { HttpRequest, HttpResponse, HttpSocket } from '../platform/index.js';
+import type { Clock, HttpRequest, HttpResponse, HttpSocket } from '../platform/index.js';
 import { faultOf } from './fault.js';
 import type { FramedServer } from './framed-server.js';
 import { answerText, refuse } from './http-answers.js';
@@ -13,6 +13,7 @@ export interface WebRoutesOptions {
   readonly trpcWebSocket: TrpcWebSocket;
   readonly framed: FramedServer;
   readonly metrics: Metrics;
+  readonly clock: Clock;
   readonly logger: Logger;
   readonly isReady: () => boolean;
 }
@@ -65,25 +66,22 @@ export class WebRoutes {
 
   /** Owns the socket from here on. */
   upgrade(request: HttpRequest, socket: HttpSocket, head: Uint8Array): void {
-    const { framed, trpcWebSocket } = this.#options;
+    const { framed, trpcWebSocket, clock } = this.#options;
     const path = pathOf(request);
+    // Whoever takes the connection over hears of its end.
     socket.on('error', () => undefined);
     if (path !== CALLS_PATH && path !== `${CALLS_PATH}/`) {
-      refuse(
-        socket,
-        404,
-        new StoreError('InvalidArgument', `There is nothing to upgrade to at this path. Use ${CALLS_PATH}.`)
-      );
+      const error = wrongUpgrade(`There is nothing to upgrade to at this path. Use ${CALLS_PATH}.`);
+      refuse(socket, { status: 404, error, clock });
       return;
     }
     const protocol = request.headers.upgrade?.toLowerCase();
     if (protocol === FRAMED_PROTOCOL) void framed.accept(request, socket, head);
     else if (protocol === 'websocket') trpcWebSocket.accept(request, socket, head);
     else {
-      const text = `The store does not speak that protocol. Upgrade to ${FRAMED_PROTOCOL} or websocket.`;
-      refuse(socket, 426, new StoreError('InvalidArgument', text), [
-        `upgrade: ${FRAMED_PROTOCOL}, websocket`
-      ]);
+      const known = `${FRAMED_PROTOCOL}, websocket`;
+      const error = wrongUpgrade(`The store does not speak that protocol. Upgrade to one of: ${known}.`);
+      refuse(socket, { status: 426, error, headers: [`upgrade: ${known}`], clock });
     }
   }
 
@@ -106,6 +104,10 @@ export class WebRoutes {
       else answerText(response, 500, 'The store failed inside. Its log says more.');
     }
   }
+}
+
+function wrongUpgrade(message: string): StoreError {
+  return new StoreError('InvalidArgument', message);
 }
 
 function pathOf({ url = '/' }: HttpRequest): string {
