@@ -1,5 +1,5 @@
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
-import { mkdirSync, readdirSync, unlinkSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, symlinkSync, unlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import t from 'tap';
@@ -67,6 +67,24 @@ t.test('a drive shows under a path with blanks and commas', TEST, async (t) => {
   t.equal(await shell(drive, 'echo here > f; cat f'), 'here\n');
   t.equal(await drive.end(), 0);
   t.notOk(await isMounted(drive.directory));
+});
+
+t.test('a drive below symbolic links stays, and is found again', TEST, async (t) => {
+  using folder = scratch();
+  const real = join(folder.path, 'real');
+  mkdirSync(join(real, 'drive'), { recursive: true });
+  symlinkSync(real, join(folder.path, 'above'));
+  const throughParent = await startDrive({ store: 'memory', folder: join(folder.path, 'above') });
+  t.equal(await shell(throughParent, 'echo here > f; cat f'), 'here\n');
+  t.notOk(throughParent.events.some((event) => event.type === 'unmounted'));
+  await throughParent.end('SIGKILL');
+  mkdirSync(join(folder.path, 'other'));
+  symlinkSync(join(real, 'drive'), join(folder.path, 'other', 'drive'));
+  const throughLink = await startDrive({ store: 'memory', folder: join(folder.path, 'other') });
+  t.equal(await shell(throughLink, 'echo there > f; cat f'), 'there\n');
+  t.notOk(throughLink.events.some((event) => event.type === 'unmounted'));
+  t.equal(await throughLink.end(), 0);
+  t.notOk(await isMounted(join(real, 'drive')));
 });
 
 t.test('a mount point that is no empty directory is refused by name', TEST, async (t) => {

@@ -1,4 +1,3 @@
-import { resolve } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import { FileSystemError } from '../errno.js';
 import type { FileSystem } from '../file-system.js';
@@ -6,7 +5,7 @@ import type { Driver, DriverOptions, MountedDirectory } from './driver.js';
 import { type FuseBase, loadFuseNative } from './fuse-native-binding.js';
 import { driverClass } from './fuse-native-class.js';
 import { FuseNativeOperations } from './fuse-native-operations.js';
-import { isMountPoint, prepareMountPoint, unmountDirectory } from './mount-table.js';
+import { isMountPoint, mountPathOf, prepareMountPoint, unmountDirectory } from './mount-table.js';
 
 const ENDED_POLL_MS = 1000;
 
@@ -27,8 +26,8 @@ export function fuseNativeDriver(): Driver {
 
 async function mount(fileSystem: FileSystem, options: DriverOptions): Promise<MountedDirectory> {
   const Fuse = loadFuseNative();
-  const directory = resolve(options.directory);
-  await prepareMountPoint(directory);
+  await prepareMountPoint(options.directory);
+  const directory = await mountPathOf(options.directory);
   const operations = new FuseNativeOperations(fileSystem, options.onEvent);
   const fuse = new (driverClass(Fuse, options))(directory, operations.table(), { timeout: false });
   everMounted.push(fuse);

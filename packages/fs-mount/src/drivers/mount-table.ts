@@ -1,10 +1,12 @@
 import { execFile } from 'node:child_process';
-import { mkdir, readdir, readFile, statfs } from 'node:fs/promises';
+import { mkdir, readdir, readFile, readlink, realpath, statfs } from 'node:fs/promises';
+import { join, parse, resolve } from 'node:path';
 import { promisify } from 'node:util';
 import { FileSystemError } from '../errno.js';
 
 const run = promisify(execFile);
 const ANSWER_TIMEOUT_MS = 3000;
+const LINK_COUNT_MAX = 40;
 
 export interface MountEntry {
   /** Of a drive: `stampede:BUCKET/PREFIX`. */
@@ -12,11 +14,24 @@ export interface MountEntry {
   readonly type: string;
 }
 
+/**
+ * The path under which the kernel lists a mount point: without symbolic links. Asks only what is above it, as what is
+ * mounted there may not answer.
+ */
+export async function mountPathOf(directory: string, linkCountMax = LINK_COUNT_MAX): Promise<string> {
+  const { dir, base } = parse(resolve(directory));
+  const above = await realpath(dir).catch(() => dir);
+  const path = join(above, base);
+  const target = linkCountMax > 0 ? await readlink(path).catch(() => undefined) : undefined;
+  return target === undefined ? path : mountPathOf(resolve(above, target), linkCountMax - 1);
+}
+
 /** What is mounted on exactly this directory. Never touches the directory, which may not answer. */
 export async function findMount(directory: string): Promise<MountEntry | undefined> {
+  const path = await mountPathOf(directory);
   const table = await readFile('/proc/self/mountinfo', 'utf8').catch(() => '');
   // Of several on one directory the last one is seen.
-  const line = table.split('\n').findLast((one) => unescapeOctal(one.split(' ')[4] ?? '') === directory);
+  const line = table.split('\n').findLast((one) => unescapeOctal(one.split(' ')[4] ?? '') === path);
   if (line === undefined) return undefined;
   const [type = '', source = ''] = line.slice(line.indexOf(' - ') + 3).split(' ');
   return { type, source: unescapeOctal(source) };
