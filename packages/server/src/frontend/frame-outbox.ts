@@ -3,8 +3,8 @@ import { encodeFrame, encodePreface, type Frame } from '../api/index.js';
 
 /** Frames of one turn up to this size are copied together: one buffer costs less to write than many. */
 const JOIN_BYTES_MAX = 64 * 1024;
-/** Longest write at once, so that a slow reader is told from one that does not read. */
-const WRITE_BYTES_MAX = 1024 * 1024;
+/** Longest write at once, so that a slow reader is told from one that does not read: a body of 1 MiB and its head. */
+const WRITE_BYTES_MAX = 1024 * 1024 + JOIN_BYTES_MAX;
 
 interface Part {
   readonly bytes: Uint8Array;
