@@ -19,6 +19,7 @@ export interface PartitionHostOptions extends Omit<PartitionLoaderOptions, 'part
 
 const UPKEEP_INTERVAL_MS = 1000;
 const EXPIRY_INTERVAL_MS = 60_000;
+const FIRST_LOADS_MAX = 5;
 const RELOAD_MS_MIN = 100;
 const RELOAD_MS_MAX = 5000;
 const PAGE_ROWS = 1000;
@@ -51,7 +52,7 @@ export class PartitionHost {
   /** @throws StoreError what keeps the partition from being loaded. */
   static async start(options: PartitionHostOptions): Promise<PartitionHost> {
     const host = new PartitionHost(options);
-    await host.#load();
+    await host.#loadFirst();
     host.#upkeep = host.#keepUp();
     return host;
   }
@@ -116,6 +117,21 @@ export class PartitionHost {
   async #current(): Promise<Loaded> {
     await this.partition();
     return this.#loaded!;
+  }
+
+  /** What an earlier life left may need a second look, such as a replica that had no time to answer. */
+  async #loadFirst(): Promise<void> {
+    const { clock } = this.#options;
+    for (let attempt = 1; ; attempt++) {
+      try {
+        await this.#load();
+        return;
+      } catch (error) {
+        const mayPass = isStoreError(error, 'ServiceUnavailable', 'ReplicaUnavailable');
+        if (!mayPass || attempt === FIRST_LOADS_MAX) throw error;
+      }
+      await clock.sleep(RELOAD_MS_MIN * attempt);
+    }
   }
 
   async #load(): Promise<void> {
