@@ -168,6 +168,18 @@ with open('f','r+b') as f:
 "; md5sum < f`
   },
   {
+    name: 'a file that is open for appending can be mapped and changed',
+    needs: 'python3',
+    script: `python3 -c "
+import mmap, os
+open('f','wb').write(bytes(range(256))*40)
+f=os.open('f',os.O_RDWR|os.O_APPEND)
+m=mmap.mmap(f,0)
+m[0:3]=b'xyz'; m[9000:9003]=b'uvw'; m.flush(); m.close()
+os.write(f,b'tail'); os.close(f)
+"; md5sum < f; stat -c %s f`
+  },
+  {
     name: 'sqlite keeps a database with a write-ahead log',
     needs: 'sqlite3',
     script: `sqlite3 d.db "pragma journal_mode=wal; create table t(a integer primary key, b text); with recursive c(x) as (select 1 union all select x+1 from c where x<3000) insert into t select x, hex(x*7919) from c"; for i in 1 2 3 4 5; do sqlite3 d.db "insert into t(b) values('$i'); update t set b = b || 'x' where a % 7 = $i"; done; sqlite3 d.db "vacuum; pragma wal_checkpoint(truncate)" ; sqlite3 d.db "pragma integrity_check; select count(*), sum(length(b)) from t"; ls`

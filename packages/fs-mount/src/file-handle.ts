@@ -43,6 +43,18 @@ export class FileHandle {
     return bytes.byteLength;
   }
 
+  /** Whether writes go to the end of the file. */
+  get isAppending(): boolean {
+    return this.#options.append;
+  }
+
+  /** As `write`, for pages of a mapping: they go where they belong, whatever the handle was opened for. */
+  async writeBack(offset: number, bytes: Uint8Array): Promise<number> {
+    this.#assertWritable();
+    await this.state.write(offset, bytes);
+    return bytes.byteLength;
+  }
+
   async truncate(size: number): Promise<void> {
     this.#assertWritable();
     await this.state.truncate(size);

@@ -184,6 +184,18 @@ t.test('appending handles write at the end whatever else writes', async (t) => {
   t.equal(await stored(drive.store, 'log'), 'one\ntwo\nthree\n');
 });
 
+t.test('pages of a mapping go where they belong, also through a handle that appends', async (t) => {
+  await using drive = await startDrive();
+  const { fileSystem } = drive;
+  await writeFile(fileSystem, '/f', 'one two');
+  const handle = await fileSystem.open('/f', { writable: true, append: true });
+  await handle.writeBack(4, Buffer.from('six'));
+  await handle.write(0, Buffer.from('!'));
+  await handle.flush();
+  t.equal((await readFile(fileSystem, '/f')).toString(), 'one six!');
+  await handle.release();
+});
+
 t.test('lines appended by two mounts are both kept', async (t) => {
   await using drive = await startDrive();
   await using other = driveOn(drive.store);

@@ -19,6 +19,7 @@ const XATTR_REPLACE = 2;
 /** What libfuse calls a file that was removed while it is open. */
 const HIDDEN_NAME = /^\.fuse_hidden[0-9a-f]{16}$/;
 const RECENT_COUNT_MAX = 64;
+const PAGE_BYTES = 4096;
 
 type Done = (result: number, ...values: readonly unknown[]) => void;
 
@@ -117,7 +118,7 @@ export class FuseNativeOperations {
       read: (_path: string, handle: number, into: Uint8Array, length: number, offset: number, done: Done) =>
         this.#answerCount('read', done, () => this.#get(handle).read(offset, into.subarray(0, length))),
       write: (_path: string, handle: number, bytes: Uint8Array, length: number, offset: number, done: Done) =>
-        this.#answerCount('write', done, () => this.#get(handle).write(offset, bytes.subarray(0, length))),
+        this.#answerCount('write', done, () => write(this.#get(handle), offset, bytes.subarray(0, length))),
       truncate: (path: string, size: number, done: Done) =>
         this.#answer('truncate', done, () => fileSystem.truncate(path, size)),
       ftruncate: (_path: string, handle: number, size: number, done: Done) =>
@@ -208,6 +209,15 @@ export class FuseNativeOperations {
     this.#onEvent({ type: 'bug', operation, error });
     return -ERRNO.EIO;
   }
+}
+
+/**
+ * The kernel writes pages of a mapping through any handle of the file, also one that appends, and what arrives does not
+ * say so. They begin on a page and lie within the file; an append begins at its end.
+ */
+function write(handle: FileHandle, offset: number, bytes: Uint8Array): Promise<number> {
+  const isPage = offset % PAGE_BYTES === 0 && offset + bytes.byteLength <= handle.state.size;
+  return handle.isAppending && isPage ? handle.writeBack(offset, bytes) : handle.write(offset, bytes);
 }
 
 const statsByType = new Map<number, Uint32Array>();
