@@ -20,14 +20,7 @@ interface Way {
   };
 }
 
-const TRAVELS: readonly StoreCallsSection[] = [
-  'puts',
-  'ranges',
-  'conditions',
-  'lists',
-  'buckets',
-  'bad input'
-];
+const TRAVELS: readonly StoreCallsSection[] = ['puts', 'ranges', 'bad input'];
 
 const WAYS: readonly Way[] = [
   { name: 'in the process', open: ({ frontEnd }) => ({ calls: frontEnd.calls }) },
