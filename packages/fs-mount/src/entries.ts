@@ -1,4 +1,4 @@
-import type { StatResult, StoreCalls, WatchEvent } from '@stampede/client';
+import type { PosixAttributes, StatResult, StoreCalls, WatchEvent } from '@stampede/client';
 import type { AttributeCache } from './attribute-cache.js';
 import {
   type AttributeDefaults,
@@ -137,6 +137,12 @@ export class Entries {
   apply(event: WatchEvent): void {
     this.#lookup.apply(event);
   }
+}
+
+/** The attributes as they are stored; empty for a directory without a marker. */
+export function posixAttributesOf(found: Exclude<Found, { readonly type: 'none' }>): PosixAttributes {
+  if (found.type === 'state') return found.state.posixAttributes;
+  return found.head?.attributes ?? {};
 }
 
 /** Made for every lookup, so without spreading. */

@@ -14,6 +14,7 @@ import { Layer } from './layer.js';
 import type { ReadAhead } from './read-ahead.js';
 import type { OpenScratch, Scratch } from './scratch.js';
 import { UploadSession } from './upload-session.js';
+import { withChanges } from './with-changes.js';
 import { BLOCK_BYTES, type WriteMemory } from './write-memory.js';
 
 const REFRESH_COUNT_MAX = 8;
@@ -399,17 +400,6 @@ export class FileState {
   #markDirty(): void {
     this.dirtySinceMs ??= this.#services.clock.monotonicMs();
   }
-}
-
-function withChanges(
-  attributes: PosixAttributes,
-  changes: PosixAttributes,
-  removedXattrs: ReadonlySet<string>
-): PosixAttributes {
-  if (changes.xattrs === undefined && removedXattrs.size === 0) return { ...attributes, ...changes };
-  const xattrs = { ...attributes.xattrs, ...changes.xattrs };
-  for (const name of removedXattrs) delete xattrs[name];
-  return { ...attributes, ...changes, xattrs };
 }
 
 function isHead(origin: ObjectHead | PosixAttributes): origin is ObjectHead {

@@ -3,7 +3,7 @@ import { AttributeCache } from './attribute-cache.js';
 import { type Attributes, S_IFDIR, S_IFLNK, S_IFMT, S_IFREG, timestampOfMs } from './attributes.js';
 import { BlockCache } from './block-cache.js';
 import { ChangeWatch } from './change-watch.js';
-import { Entries, type Found, type NamedEntry } from './entries.js';
+import { Entries, type Found, type NamedEntry, posixAttributesOf } from './entries.js';
 import { FileSystemError } from './errno.js';
 import { FileHandle } from './file-handle.js';
 import type { FileState } from './file-state.js';
@@ -385,11 +385,6 @@ export class FileSystem {
   #assertWritable(): void {
     if (this.#options.readOnly) throw new FileSystemError('EROFS', 'the drive is mounted read-only');
   }
-}
-
-function posixAttributesOf(found: Exclude<Found, { readonly type: 'none' }>): PosixAttributes {
-  if (found.type === 'state') return found.state.posixAttributes;
-  return found.head?.attributes ?? {};
 }
 
 function withoutUndefined({ mode, uid, gid, mtime, atime }: PosixAttributes): Partial<Attributes> {
