@@ -1,14 +1,31 @@
 import { constants } from 'node:fs';
-import { access, mkdir } from 'node:fs/promises';
+import { access, mkdir, stat } from 'node:fs/promises';
+import { dirname } from 'node:path';
 import { CommandError, UsageError } from './usage-error.js';
 
 /** Makes the folder of a store, or says why it cannot be one. */
 export async function prepareDataDirectory(path: string): Promise<void> {
   try {
-    await mkdir(path, { recursive: true });
+    await makeDirectories(path);
     await access(path, constants.R_OK | constants.W_OK | constants.X_OK);
   } catch (error) {
     throw new CommandError(`${path} cannot hold a store: ${reasonOf(error)}`);
+  }
+}
+
+/** Node's own recursive mkdir never ends where a parent exists and refuses with ENOENT, as /proc does. */
+async function makeDirectories(path: string): Promise<void> {
+  const make = () =>
+    mkdir(path).catch(async (error: NodeJS.ErrnoException) => {
+      const isThere = error.code === 'EEXIST' && (await stat(path)).isDirectory();
+      if (!isThere) throw error;
+    });
+  try {
+    await make();
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT' || path === dirname(path)) throw error;
+    await makeDirectories(dirname(path));
+    await make();
   }
 }
 
@@ -24,6 +41,8 @@ function reasonOf(error: unknown): string {
     case 'EACCES':
     case 'EPERM':
       return 'you may not write there; choose another --data, or change its owner';
+    case 'ENOENT':
+      return 'no folder can be made there; choose another --data';
     case 'EROFS':
       return 'the file system is read-only; choose another --data';
     case 'EEXIST':

@@ -12,7 +12,7 @@ import { connectionOptions, jsonOption, recursiveOption } from '../shared-option
 import { type BucketPath, type Location, parseInBucket, parseLocation } from '../store-path.js';
 import { UsageError } from '../usage-error.js';
 
-const JOBS_DEFAULT = 16;
+const JOBS_DEFAULT = 32;
 
 export const cp = defineCommand({
   name: 'cp',

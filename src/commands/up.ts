@@ -161,7 +161,8 @@ async function mountDrive(
     });
     return true;
   } catch (error) {
-    if (!(error instanceof FileSystemError) || error.code !== 'EIO') throw error;
+    // No device, no right to mount, or no driver for this platform.
+    if (!(error instanceof FileSystemError) || !['EIO', 'ENOSYS'].includes(error.code)) throw error;
     output.note(`stampede: ${error.message}; the store serves without it; ${doctor}`);
     return false;
   }
