@@ -50,7 +50,7 @@ export const driveOptions = {
   uid: value('--uid <number>', 'owner of what has none in the store (default: you)', parseId),
   gid: value('--gid <number>', 'group of what has none in the store (default: yours)', parseId),
   umask: value('--umask <octal>', 'bits taken from the mode of what has none in the store', parseUmask),
-  readMemory: value('--read-memory <size>', 'most memory for what was read (default: 128MiB)', parseMemory),
+  readMemory: value('--read-memory <size>', 'most memory for what was read (default: 96MiB)', parseMemory),
   writeMemory: value(
     '--write-memory <size>',
     'most memory for what is not stored yet (default: 96MiB)',

@@ -14,7 +14,7 @@ const MEMORY_BYTES_MIN = 16 * MIB;
  * Together with a store in the same process a mount stays below 600 MiB resident by default: these two, a quarter of the
  * second for free buffers, what V8 has not noticed to be free (about 80 MiB), and the paths.
  */
-const READ_MEMORY_BYTES = 128 * MIB;
+const READ_MEMORY_BYTES = 96 * MIB;
 const WRITE_MEMORY_BYTES = 96 * MIB;
 const ATTRIBUTE_COUNT_MAX = 200_000;
 
@@ -33,7 +33,7 @@ export interface MountOptions {
   readonly uid?: number;
   readonly gid?: number;
   readonly umask?: number;
-  /** Most bytes kept of what was read. Default 128 MiB, at least 16 MiB. */
+  /** Most bytes kept of what was read. Default 96 MiB, at least 16 MiB. */
   readonly readMemoryBytes?: number;
   /** Most bytes of data that is not stored yet; writers wait when it is full. Default 96 MiB, at least 16 MiB. */
   readonly writeMemoryBytes?: number;
