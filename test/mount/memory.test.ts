@@ -20,7 +20,9 @@ for (const store of ['sink', 'stamp'] as const)
     { skip: withoutDrive(store), timeout: 900_000 },
     async (t) => {
       using folder = scratch();
-      await using drive = await startDrive({ store, folder: folder.path });
+      // As the command does.
+      const nodeArguments = ['--heap-growing-percent=50'];
+      await using drive = await startDrive({ store, folder: folder.path, nodeArguments });
       const file = join(drive.directory, 'large');
 
       await t.test(`while ${COPY_BYTES / GIB} GiB are copied in and out`, async (t) => {

@@ -32,7 +32,7 @@ export interface DriveProcessOptions {
   readonly store: DriveStore;
   /** Gets the mount point `drive` and, for a stamp, the data folder; created when it is not there. */
   readonly folder: string;
-  /** Options of the mount, not for a stamp. */
+  /** Options of the mount and of the process that serves it; a stamp has its own. */
   readonly mount?: Partial<MountOptions>;
   readonly nodeArguments?: readonly string[];
 }
