@@ -85,8 +85,9 @@ export class FrameOutbox {
     this.#waitingBytes += length;
     if (!this.#isScheduled && !this.#isWriting) {
       this.#isScheduled = true;
-      // After every promise that this turn settles, and before anything new is read.
-      process.nextTick(() => this.#write());
+      // When everything that is ready has been dealt with: reads of the disk end one by one, and a write for each of
+      // their answers would wake the client as often.
+      setImmediate(() => this.#write());
     }
     return length;
   }
