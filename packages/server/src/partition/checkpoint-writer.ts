@@ -37,12 +37,16 @@ export interface CheckpointWriterOptions {
 export class CheckpointWriter {
   readonly #options: CheckpointWriterOptions;
   #root: PartitionRoot;
+  /** Of the last root tried: a number is never used twice, since a scan takes the second block for a repeat. */
   #rootNumber: number;
+  /** Of the last checkpoint block tried. */
+  #blockNumber: number;
 
   constructor(options: CheckpointWriterOptions) {
     this.#options = options;
     this.#root = options.root;
     this.#rootNumber = options.rootNumber;
+    this.#blockNumber = options.root.checkpoint?.lastBlockNumber ?? 0;
   }
 
   get root(): PartitionRoot {
@@ -63,10 +67,9 @@ export class CheckpointWriter {
 
   /** Writes the first root of a new partition. */
   async writeRoot(root: PartitionRoot): Promise<void> {
-    const rootNumber = this.#rootNumber + 1;
-    await this.#options.streams.metadata.append({ sequence: rootNumber, parts: [encodeRoot(root)] });
+    this.#rootNumber += 1;
+    await this.#options.streams.metadata.append({ sequence: this.#rootNumber, parts: [encodeRoot(root)] });
     this.#root = root;
-    this.#rootNumber = rootNumber;
   }
 
   /** Gives back extents that nothing needs any more. */
@@ -90,15 +93,17 @@ export class CheckpointWriter {
   async #writeRows(rows: AsyncIterable<Row>): Promise<Omit<Checkpoint, 'position'>> {
     const { checkpoint: stream } = this.#options.streams;
     const locations: Promise<BlockLocation>[] = [];
-    let lastBlockNumber = this.#root.checkpoint?.lastBlockNumber ?? 0;
     let first: BlockLocation | undefined;
     let rowCount = 0;
     let rowBytes = 0;
     let blockCount = 0;
     const append = async (block: readonly Row[]): Promise<void> => {
       blockCount += 1;
-      lastBlockNumber += 1;
-      locations.push(stream.append({ sequence: lastBlockNumber, parts: [encodeCheckpointBlock(block)] }));
+      this.#blockNumber += 1;
+      const appended = stream.append({ sequence: this.#blockNumber, parts: [encodeCheckpointBlock(block)] });
+      // When an earlier one fails nobody waits for this one any more.
+      appended.catch(() => undefined);
+      locations.push(appended);
       if (locations.length < BLOCKS_IN_FLIGHT_MAX) return;
       const location = await locations.shift();
       first ??= location;
@@ -120,7 +125,13 @@ export class CheckpointWriter {
     await append(block);
     for (const location of await Promise.all(locations)) first ??= location;
     const { extentId, offset } = first!;
-    return { first: { extentId, offset }, blockCount, rowCount, rowBytes, lastBlockNumber };
+    return {
+      first: { extentId, offset },
+      blockCount,
+      rowCount,
+      rowBytes,
+      lastBlockNumber: this.#blockNumber
+    };
   }
 
   async #publish(checkpoint: Checkpoint): Promise<void> {
