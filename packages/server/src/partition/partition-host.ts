@@ -23,6 +23,7 @@ const FIRST_LOADS_MAX = 5;
 const RELOAD_MS_MIN = 100;
 const RELOAD_MS_MAX = 5000;
 const PAGE_ROWS = 1000;
+const INDEX_FREE_BYTES_MIN = 64 * 1024 * 1024;
 /** Bytes of the log that nobody uses before a checkpoint is made only to give them back. */
 const DEAD_BYTES_MAX = 2 * LIMITS.extentBytesMax;
 
@@ -212,7 +213,9 @@ export class PartitionHost {
       const loaded = this.#loaded;
       if (signal.aborted || !loaded || loaded.isFailed) continue;
       try {
+        await this.#reloadForIndex(loaded);
         await this.#checkpointIfDue(loaded);
+        if (loaded.isFailed || signal.aborted) continue;
         await loaded.checkpoints.release();
         if (clock.monotonicMs() < expireAtMs) continue;
         expireAtMs = clock.monotonicMs() + EXPIRY_INTERVAL_MS;
@@ -221,8 +224,26 @@ export class PartitionHost {
       } catch (cause) {
         if (loaded.isFailed || signal.aborted) continue;
         onEvent({ type: 'upkeep-failed', partitionId: range.partitionId, cause });
+        // A stream that stopped takes no more until it is opened again.
+        if (isStoreError(cause, 'ReplicaUnavailable', 'StaleEpoch')) this.#failed(loaded, cause);
       }
     }
+  }
+
+  /**
+   * An index that could not be written takes no more until it is opened again. Until then it serves what it has, so
+   * after a full disk it is opened only when there is space for it.
+   */
+  async #reloadForIndex(loaded: Loaded): Promise<void> {
+    const { failure } = loaded.partition.index;
+    if (failure === undefined) return;
+    if (isStoreError(failure, 'NoSpace') && !(await this.#hasSpaceForIndex())) return;
+    this.#failed(loaded, failure);
+  }
+
+  async #hasSpaceForIndex(): Promise<boolean> {
+    const nodes = await this.#options.layer.summary();
+    return nodes.some(({ freeBytes }) => freeBytes > INDEX_FREE_BYTES_MIN);
   }
 
   async #checkpointIfDue(loaded: Loaded): Promise<void> {

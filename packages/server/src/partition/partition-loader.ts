@@ -79,6 +79,7 @@ export async function loadPartition(
       liveBytes,
       requests: await RequestTable.load(index, loader.clock),
       changes: new ChangeHistory({ lifeId: loader.random.uuid().slice(0, 8) }),
+      isFull: () => loader.layer.isFull(),
       onFailure: options.onFailure
     });
     await resumePrefixChanges(partition);

@@ -14,7 +14,7 @@ import { after, keyOfObjectRow, objectRow, objectRows, type RowKey, type RowRang
 
 const VERSION = 1;
 /** Rows that one step changes. */
-export const PREFIX_STEP_ROWS = 1000;
+export const PREFIX_STEP_ROWS = 500;
 
 export interface PrefixChange {
   readonly sequence: number;

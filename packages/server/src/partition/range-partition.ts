@@ -35,6 +35,8 @@ export interface RangePartitionOptions {
   readonly liveBytes: LiveBytes;
   readonly requests: RequestTable;
   readonly changes: ChangeHistory;
+  /** Whether bytes of objects must be refused, so that what frees space can still be logged. */
+  readonly isFull: () => boolean;
   /** The partition cannot go on; it must be loaded anew. */
   readonly onFailure: (cause: unknown) => void;
 }
@@ -100,6 +102,8 @@ export class RangePartition {
   #idleWaiters: (() => void)[] = [];
   #sequence: number;
   #failure: StoreError | undefined;
+  /** What became of some appends is unknown. */
+  #hasLostLog = false;
   /** Bytes of mutations, without those of objects, since the last checkpoint. */
   recordBytes = 0;
 
@@ -192,7 +196,7 @@ export class RangePartition {
   }
 
   async #mutate<Loaded>(request: MutationRequest<Loaded>): Promise<unknown> {
-    this.#admit();
+    this.#admit(request.body);
     this.#inFlightCount += 1;
     let pinned: readonly ExtentId[] = [];
     try {
@@ -206,14 +210,17 @@ export class RangePartition {
         release();
       }
     } finally {
-      for (const id of pinned) this.liveBytes.unpin(id);
+      // The log may hold a mutation that points to them: only the next load knows.
+      if (!this.#hasLostLog) for (const id of pinned) this.liveBytes.unpin(id);
       this.#inFlightCount -= 1;
       if (this.#inFlightCount === 0) for (const wake of this.#idleWaiters.splice(0)) wake();
     }
   }
 
-  #admit(): void {
+  #admit(body: Uint8Array | undefined): void {
     this.assertServing();
+    if (body && body.byteLength > 0 && this.#options.isFull())
+      throw new StoreError('NoSpace', 'The disks of the store are full. Delete something, or add disks.');
     const { failure } = this.index;
     if (failure !== undefined) {
       if (isStoreError(failure, 'NoSpace'))
@@ -270,6 +277,7 @@ export class RangePartition {
       // Nothing was stored, and the stream goes on.
       if (!isDurable && isStoreError(cause, 'NoSpace')) throw cause;
       // Stored but not applied, or nobody knows: the log says it when the partition is loaded anew.
+      this.#hasLostLog = true;
       this.#options.onFailure(cause);
       throw new StoreError(
         'ServiceUnavailable',

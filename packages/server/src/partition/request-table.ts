@@ -33,25 +33,27 @@ export class RequestTable {
   readonly #index: PartitionIndex;
   readonly #clock: Clock;
   readonly #recent = new RecentMap<string, Uint8Array>(RECENT_COUNT_MIN);
-  /** Of each period; absent = not all of its rows are known, so any id may be among them. */
-  readonly #filters = new Map<number, RequestFilter>();
-
-  /** The newest period that had begun, maybe in an earlier life, when the table was loaded. */
-  #loadedPeriod: number;
+  /**
+   * Every period that has rows, with its ids; `undefined` = not all of them are known, so any id may be among them. As
+   * the wall clock jumps there may be periods behind the current one and ahead of it.
+   */
+  readonly #periods = new Map<number, RequestFilter | undefined>();
+  /** Periods before `before` are old since then, in monotonic time; growing. */
+  readonly #oldPeriods: { readonly before: number; readonly sinceMs: number }[] = [];
 
   private constructor(index: PartitionIndex, clock: Clock) {
     this.#index = index;
     this.#clock = clock;
-    this.#loadedPeriod = this.#periodNow();
   }
 
   static async load(index: PartitionIndex, clock: Clock): Promise<RequestTable> {
     const table = new RequestTable(index, clock);
-    const period = table.#periodNow();
-    for (const each of [period - 1, period]) await table.#loadPeriod(each);
-    // Left by a clock that was ahead: later periods may hold any id.
-    const ahead = await index.range(requestRowsFrom(period + 1), 1);
-    if (ahead.length > 0) table.#loadedPeriod = Number.POSITIVE_INFINITY;
+    let [first] = await index.range(requestRowsFrom(0), 1);
+    while (first) {
+      const { period } = requestOfRow(first.key);
+      await table.#loadPeriod(period);
+      [first] = await index.range(requestRowsFrom(period + 1), 1);
+    }
     return table;
   }
 
@@ -69,14 +71,26 @@ export class RequestTable {
         : pack([answer ?? null]);
     const period = periodOf(atMs);
     rows.set(requestRow(period, requestId), packed);
-    this.#remember(requestId, packed);
-    this.#filterOf(period)?.add(requestId);
+    this.#recent.set(requestId, packed);
+    if (!this.#periods.has(period)) this.#periods.set(period, new RequestFilter());
+    this.#periods.get(period)?.add(requestId);
   }
 
-  /** Removes what is older than anybody repeats. */
+  /**
+   * Removes what is older than anybody repeats. The wall clock may have jumped ahead, so a period must have been old
+   * for as long as answers are kept.
+   */
   async expire(): Promise<void> {
-    const first = Math.max(0, this.#periodNow() - 1);
-    for (const period of this.#filters.keys()) if (period < first) this.#filters.delete(period);
+    const nowMs = this.#clock.monotonicMs();
+    const old = Math.max(0, this.#periodNow() - 1);
+    if (old > (this.#oldPeriods.at(-1)?.before ?? 0)) this.#oldPeriods.push({ before: old, sinceMs: nowMs });
+    let first = 0;
+    while (this.#oldPeriods[0] && nowMs - this.#oldPeriods[0].sinceMs >= PERIOD_MS)
+      first = this.#oldPeriods.shift()!.before;
+    // It may also have gone back since.
+    first = Math.min(first, old);
+    if (first === 0) return;
+    for (const period of this.#periods.keys()) if (period < first) this.#periods.delete(period);
     for await (const rows of this.#index.pages(requestRowsBefore(first), PAGE_ROWS)) {
       this.#index.apply(new Map(rows.map(({ key }) => [key, undefined])));
       await this.#index.flushed();
@@ -85,43 +99,23 @@ export class RequestTable {
 
   /** Knows all ids of a period, unless there are many: then they are looked up. */
   async #loadPeriod(period: number): Promise<void> {
-    if (period < 0) return;
     const { start } = requestRowsFrom(period);
     const rows = await this.#index.range(
       { start, end: requestRowsFrom(period + 1).start },
       LOADED_COUNT_MAX + 1
     );
-    if (rows.length > LOADED_COUNT_MAX) return;
-    const filter = new RequestFilter();
-    this.#filters.set(period, filter);
-    for (const { key, value } of rows) {
-      const { requestId } = requestOfRow(key);
-      filter.add(requestId);
-      this.#remember(requestId, value);
-    }
-  }
-
-  /** Periods that begin while the table is in use are known from their start. */
-  #filterOf(period: number): RequestFilter | undefined {
-    const known = this.#filters.get(period);
-    if (known || period <= this.#loadedPeriod) return known;
-    const filter = new RequestFilter();
-    this.#filters.set(period, filter);
-    return filter;
+    const filter = rows.length > LOADED_COUNT_MAX ? undefined : new RequestFilter();
+    this.#periods.set(period, filter);
+    for (const { key } of rows) filter?.add(requestOfRow(key).requestId);
   }
 
   #findRow(requestId: string): Uint8Array | undefined {
-    const period = this.#periodNow();
-    for (const each of [period, period - 1]) {
-      if (each < 0 || this.#filterOf(each)?.mayHave(requestId) === false) continue;
-      const row = this.#index.get(requestRow(each, requestId));
+    for (const [period, filter] of this.#periods) {
+      if (filter?.mayHave(requestId) === false) continue;
+      const row = this.#index.get(requestRow(period, requestId));
       if (row) return row;
     }
     return undefined;
-  }
-
-  #remember(requestId: string, packed: Uint8Array): void {
-    this.#recent.set(requestId, packed);
   }
 
   #periodNow(): number {

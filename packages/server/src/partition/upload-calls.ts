@@ -27,6 +27,7 @@ import type { SliceMap } from './slice-map.js';
 import { decodePartRecord, decodeUploadRecord, type UploadRecord } from './small-records.js';
 import type { UploadName } from './upload-abort.js';
 import { loadUploadContents, type UploadContents } from './upload-contents.js';
+import { UploadOperationCounts } from './upload-operation-counts.js';
 
 export interface UploadServices extends PartitionServices {
   readonly clock: Clock;
@@ -34,6 +35,7 @@ export interface UploadServices extends PartitionServices {
 
 /** The calls about uploads of one range partition. */
 export function uploadCalls({ partition, layer, clock }: UploadServices): UploadCalls {
+  const operationCounts = new UploadOperationCounts(partition.index);
   /** @throws StoreError `NoSuchUpload` */
   const uploadOf = (view: RowView, name: UploadName): UploadRecord => {
     view.bucket(name.bucket);
@@ -76,7 +78,11 @@ export function uploadCalls({ partition, layer, clock }: UploadServices): Upload
         signal: options.signal,
         locks: sharedLocksOf(input),
         body: input.body,
-        load: async (body) => body.cut(0, body.length),
+        async load(body) {
+          uploadOf(partition.view, input);
+          await operationCounts.add(input.uploadId);
+          return body.cut(0, body.length);
+        },
         decide({ view, loaded: pieces }) {
           uploadOf(view, input);
           checkDigest(pieces, input.crc32c);
@@ -119,6 +125,10 @@ export function uploadCalls({ partition, layer, clock }: UploadServices): Upload
         requestId: input.requestId,
         signal: options.signal,
         locks: sharedLocksOf(input),
+        load: async () => {
+          uploadOf(partition.view, input);
+          await operationCounts.add(input.uploadId);
+        },
         decide({ view }) {
           uploadOf(view, input);
           const { bucket, key, uploadId, size } = input;
@@ -131,6 +141,10 @@ export function uploadCalls({ partition, layer, clock }: UploadServices): Upload
         requestId: input.requestId,
         signal: options.signal,
         locks: sharedLocksOf(input),
+        load: async () => {
+          uploadOf(partition.view, input);
+          await operationCounts.add(input.uploadId);
+        },
         decide({ view }) {
           uploadOf(view, input);
           const { bucket, key, uploadId, offset, length } = input;
@@ -160,8 +174,11 @@ export function uploadCalls({ partition, layer, clock }: UploadServices): Upload
           exclusive: partNumber === undefined ? [] : [partRow(uploadId, partNumber)]
         },
         async load() {
-          if (partNumber === undefined) return 0;
           const { record, range } = checked(partition.view);
+          if (partNumber === undefined) {
+            await operationCounts.add(uploadId);
+            return 0;
+          }
           const pieces = partition.view.openMap(record).range(range.offset, range.length);
           return await checksumOf(layer, pieces, options);
         },
