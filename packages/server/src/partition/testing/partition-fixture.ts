@@ -154,6 +154,6 @@ export class PartitionFixture implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.disk.rules.clear();
-    await this.close();
+    await this.until(this.close());
   }
 }
