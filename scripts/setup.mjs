@@ -15,6 +15,7 @@ import { createServer } from 'node:net';
 import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import { buildAddon } from '../packages/fs-mount/native/build.mjs';
 
 export const ROOT = dirname(dirname(fileURLToPath(import.meta.url)));
 const NODE_MIN = [20, 19];
@@ -47,6 +48,8 @@ export async function ensureReady({ quiet = false, build = 'command' } = {}) {
       say('Building …');
       await buildProject(build, { quiet, lock });
     }
+    // Where it cannot be built there is one driver less, and whoever asks for it is told why.
+    buildAddon();
   });
 }
 

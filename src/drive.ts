@@ -48,6 +48,10 @@ const EVENTS = {
   removalFailed: ['warn', 'a removal did not happen; the file shows again'],
   watchLost: ['info', 'changes by others show later: the watch of the store ended'],
   watchLive: ['debug', 'changes by others show at once'],
+  driverMissing: [
+    'warn',
+    'the drive is slower and keeps less of times and flags: a better driver is not here'
+  ],
   unmounted: ['info', 'the drive is unmounted'],
   bug: ['error', 'an operation failed with something unexpected; please report it']
 } as const satisfies Record<MountEvent['type'], readonly ['debug' | 'info' | 'warn' | 'error', string]>;

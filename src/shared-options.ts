@@ -1,6 +1,7 @@
+import { DRIVER_NAMES, type DriverName } from '@stampede/fs-mount';
 import { asText, flag, type OptionSpec, value } from './command.js';
 import { DEFAULT_DATA_DIRECTORY } from './config.js';
-import { parseId, parseUmask } from './option-values.js';
+import { parseId, parseOneOf, parseUmask } from './option-values.js';
 import { formatSize, parseSize } from './size.js';
 import { UsageError } from './usage-error.js';
 
@@ -44,8 +45,15 @@ export function recursiveOption(description: string): OptionSpec<boolean> {
   return flag('-r, --recursive', description);
 }
 
+export const driverOption = value(
+  '--driver <name>',
+  `what speaks to the kernel: ${DRIVER_NAMES.join(' or ')} (default: fuse-native)`,
+  parseOneOf(DRIVER_NAMES)
+);
+
 /** How a drive shows the bucket. */
 export const driveOptions = {
+  driver: driverOption,
   allowOther: { flags: '--allow-other', description: 'let other users in', defaultValue: false },
   uid: value('--uid <number>', 'owner of what has none in the store (default: you)', parseId),
   gid: value('--gid <number>', 'group of what has none in the store (default: yours)', parseId),
@@ -59,6 +67,7 @@ export const driveOptions = {
 };
 
 export interface DriveValues {
+  readonly driver: DriverName | undefined;
   readonly allowOther: boolean;
   readonly uid: number | undefined;
   readonly gid: number | undefined;
@@ -69,9 +78,10 @@ export interface DriveValues {
 
 /** The options as `mount` of the drive takes them. */
 export function driveSettings(values: DriveValues) {
-  const { allowOther, uid, gid, umask, readMemory, writeMemory } = values;
+  const { driver, allowOther, uid, gid, umask, readMemory, writeMemory } = values;
   return {
     allowOther,
+    ...(driver !== undefined && { driver }),
     ...(uid !== undefined && { uid }),
     ...(gid !== undefined && { gid }),
     ...(umask !== undefined && { umask }),

@@ -297,9 +297,9 @@ t.test('umount unmounts drives, and nothing else', async (t) => {
     world: {
       findMount: async (directory) =>
         directory.endsWith('/drive')
-          ? { type: 'fuse.stampede', source: 'stampede:drive/' }
+          ? { type: 'fuse.stampede', source: 'stampede:drive/', device: '0:40' }
           : directory.endsWith('/disk')
-            ? { type: 'ext4', source: '/dev/sda1' }
+            ? { type: 'ext4', source: '/dev/sda1', device: '8:1' }
             : undefined,
       unmount: async (directory, options) => {
         unmounted.push([directory, options]);

@@ -1,7 +1,7 @@
 import { access, constants } from 'node:fs/promises';
 import { relative } from 'node:path';
 import { isStoreError } from '@stampede/client';
-import { FileSystemError } from '@stampede/fs-mount';
+import { type DriverName, FileSystemError } from '@stampede/fs-mount';
 import { asText, defineCommand, value, valueOr } from '../command.js';
 import type { CommandContext } from '../command-context.js';
 import { DEFAULT_DATA_DIRECTORY } from '../config.js';
@@ -11,7 +11,7 @@ import { openDrive } from '../drive.js';
 import { type Log, openLog } from '../log.js';
 import { parseNodeCount, parseOneOf, parsePort } from '../option-values.js';
 import { readyText } from '../ready-text.js';
-import { jsonOption } from '../shared-options.js';
+import { driverOption, jsonOption } from '../shared-options.js';
 import type { RunningStamp, StampStartOptions } from '../stamp-start.js';
 import { CommandError } from '../usage-error.js';
 
@@ -35,6 +35,7 @@ export const up = defineCommand({
       `mount its bucket "${DRIVE_BUCKET}" there, created when it is missing`,
       asText
     ),
+    driver: driverOption,
     port: valueOr('--port <number>', 'where it listens; 0 takes a free one', {
       parse: parsePort,
       otherwise: DEFAULT_PORT
@@ -52,7 +53,7 @@ export const up = defineCommand({
     json: jsonOption('one line of JSON when it is ready')
   },
   example: 'up --mount ./drive',
-  async run(context, _parameters, { data, mount, port, host, nodes, durability, json }) {
+  async run(context, _parameters, { data, mount, driver, port, host, nodes, durability, json }) {
     const { world, output, shutdown, signal } = context;
     const directory = context.localPath(data);
     const driveDirectory = mount === undefined ? undefined : context.localPath(mount);
@@ -66,7 +67,7 @@ export const up = defineCommand({
     const mounted =
       driveDirectory === undefined
         ? undefined
-        : await mountDrive(context, { stamp, directory: driveDirectory, logger });
+        : await mountDrive(context, { stamp, directory: driveDirectory, driver, logger });
     if (signal.aborted) return;
     const { endpoint } = stamp;
     if (json) {
@@ -131,13 +132,14 @@ function codesOf(error: unknown): readonly string[] {
 interface DriveRequest {
   readonly stamp: RunningStamp;
   readonly directory: string;
+  readonly driver: DriverName | undefined;
   readonly logger: Log;
 }
 
 /** @returns Whether it is mounted: where the machine cannot, the store serves without, and says so. */
 async function mountDrive(
   context: CommandContext,
-  { stamp, directory, logger }: DriveRequest
+  { stamp, directory, driver, logger }: DriveRequest
 ): Promise<boolean> {
   const { world, output, signal } = context;
   try {
@@ -154,7 +156,12 @@ async function mountDrive(
     return false;
   }
   try {
-    const drive = await openDrive(context, logger, { client: stamp.calls, bucket: DRIVE_BUCKET, directory });
+    const drive = await openDrive(context, logger, {
+      client: stamp.calls,
+      bucket: DRIVE_BUCKET,
+      directory,
+      ...(driver !== undefined && { driver })
+    });
     void drive.ended.then(() => {
       if (!signal.aborted)
         output.note(`stampede: the drive at ${directory} was unmounted; the store serves on`);

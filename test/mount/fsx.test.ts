@@ -2,7 +2,7 @@ import { execFile } from 'node:child_process';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import t from 'tap';
-import { startDrive, withoutDrive } from '../support/drive-process.js';
+import { DRIVES, startDrive, withoutDrive } from '../support/drive-process.js';
 import { ROOT, scratch } from '../support/store-process.js';
 
 /*
@@ -21,15 +21,15 @@ const RUNS = [
   { name: 'a file of several blocks', sizeBytes: 24 * MIB, operationCount: Math.ceil(OPERATION_COUNT / 100) }
 ] as const;
 
-for (const store of ['memory', 'stamp'] as const)
+for (const { driver, store } of DRIVES)
   for (const { name, sizeBytes, operationCount } of RUNS)
     t.test(
-      `${operationCount} random operations on ${name} over ${store} do what they do on a local disk`,
-      { skip: withoutDrive(store), timeout: 900_000 },
+      `${operationCount} random operations on ${name} of ${driver} over ${store} do what they do on a local disk`,
+      { skip: withoutDrive(store, driver), timeout: 900_000 },
       async (t) => {
         t.comment(`seed ${SEED}: SEED=${SEED} FSX_OPERATIONS=${OPERATION_COUNT}`);
         using folder = scratch();
-        await using drive = await startDrive({ store, folder: folder.path });
+        await using drive = await startDrive({ store, driver, folder: folder.path });
         const program = join(ROOT, 'test/support/fsx-program.ts');
         const { stdout } = await run(
           process.execPath,

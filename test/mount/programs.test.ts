@@ -3,7 +3,7 @@ import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import t from 'tap';
-import { startDrive, withoutDrive } from '../support/drive-process.js';
+import { DRIVES, startDrive, withoutDrive } from '../support/drive-process.js';
 import { ROOT, scratch } from '../support/store-process.js';
 import { PROGRAM_SCRIPTS } from './program-scripts.js';
 
@@ -14,15 +14,15 @@ import { PROGRAM_SCRIPTS } from './program-scripts.js';
 
 const run = promisify(execFile);
 
-for (const store of ['memory', 'stamp'] as const)
+for (const { driver, store } of DRIVES)
   t.test(
-    `programs do on a drive over ${store} what they do on a plain folder`,
-    { skip: withoutDrive(store), timeout: 600_000 },
+    `programs do on a drive of ${driver} over ${store} what they do on a plain folder`,
+    { skip: withoutDrive(store, driver), timeout: 600_000 },
     async (t) => {
       using folder = scratch();
       const plain = join(folder.path, 'plain');
       mkdirSync(plain);
-      await using drive = await startDrive({ store, folder: folder.path });
+      await using drive = await startDrive({ store, driver, folder: folder.path });
       for (const [index, { name, script, needs }] of PROGRAM_SCRIPTS.entries()) {
         const skip = needs !== undefined && !(await isInstalled(needs)) ? `${needs} is not installed` : false;
         await t.test(name, { skip }, async (t) => {

@@ -2,7 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { existsSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import type { MountOptions } from '@stampede/fs-mount';
+import { DRIVER_NAMES, type DriverName, type MountOptions, whyNoLinuxDriver } from '@stampede/fs-mount';
 import { COMMAND, ROOT, residentBytesOf, startStore } from './store-process.js';
 
 /* A mounted drive served by a process of its own: whoever serves a mount must never touch it synchronously. */
@@ -12,6 +12,11 @@ import { COMMAND, ROOT, residentBytesOf, startStore } from './store-process.js';
  * names and sizes but of bytes only their pattern, so that any amount can be copied.
  */
 export type DriveStore = 'memory' | 'sink' | 'stamp';
+
+/** What tests of the drive are run on. */
+export const DRIVES = DRIVER_NAMES.flatMap((driver) =>
+  (['memory', 'stamp'] as const).map((store) => ({ driver, store }))
+);
 
 export interface DriveProcess extends AsyncDisposable {
   readonly directory: string;
@@ -30,6 +35,8 @@ export interface DriveEvent {
 
 export interface DriveProcessOptions {
   readonly store: DriveStore;
+  /** Default: that of the mount. */
+  readonly driver?: DriverName;
   /** Gets the mount point `drive` and, for a stamp, the data folder; created when it is not there. */
   readonly folder: string;
   /** Options of the mount and of the process that serves it; a stamp has its own. */
@@ -38,8 +45,10 @@ export interface DriveProcessOptions {
 }
 
 /** Why this store cannot be mounted here, or false: for tap's `skip`. */
-export function withoutDrive(store: DriveStore): string | false {
+export function withoutDrive(store: DriveStore, driver?: DriverName): string | false {
   if (!existsSync('/dev/fuse')) return 'there is no /dev/fuse on this machine';
+  const why = driver === 'linux' ? whyNoLinuxDriver() : undefined;
+  if (why !== undefined) return `there is no linux driver: ${why}`;
   return store === 'stamp' && !existsSync(COMMAND) ? 'the command is not built' : false;
 }
 
@@ -51,13 +60,18 @@ export async function startDrive(options: DriveProcessOptions): Promise<DrivePro
   return options.store === 'stamp' ? startStamp(options, directory) : startMemory(options, directory);
 }
 
-async function startStamp({ folder }: DriveProcessOptions, directory: string): Promise<DriveProcess> {
-  const store = await startStore({ data: join(folder, 'data'), mount: directory });
+async function startStamp({ folder, driver }: DriveProcessOptions, directory: string): Promise<DriveProcess> {
+  const store = await startStore({
+    data: join(folder, 'data'),
+    mount: directory,
+    ...(driver && { driver })
+  });
   return driveOf(store.process, directory, []);
 }
 
 async function startMemory(options: DriveProcessOptions, directory: string): Promise<DriveProcess> {
-  const { store, mount = {}, nodeArguments = [] } = options;
+  const { store, driver, nodeArguments = [] } = options;
+  const mount = { ...options.mount, ...(driver && { driver }) };
   const program = join(ROOT, 'test/support/memory-drive.ts');
   const node = ['--import=tsx', '--conditions=stampede-source', ...nodeArguments, program];
   const parameters = ['--directory', directory, '--store', store, '--options', JSON.stringify(mount)];

@@ -25,6 +25,8 @@ export interface StoreProcess extends AsyncDisposable {
 export interface StoreProcessOptions {
   readonly data: string;
   readonly mount?: string;
+  /** Of the mount. */
+  readonly driver?: string;
   readonly durability?: 'sync' | 'os';
   readonly nodes?: number;
 }
@@ -34,6 +36,7 @@ export async function startStore(options: StoreProcessOptions): Promise<StorePro
   const port = await freePort();
   const args = [COMMAND, 'up', '--data', options.data, '--port', String(port), '--json'];
   if (options.mount) args.push('--mount', options.mount);
+  if (options.driver) args.push('--driver', options.driver);
   if (options.durability) args.push('--durability', options.durability);
   if (options.nodes) args.push('--nodes', String(options.nodes));
   const startedAt = performance.now();

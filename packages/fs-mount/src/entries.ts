@@ -19,6 +19,8 @@ import { type Target, TargetResolver } from './target.js';
 export interface NamedEntry {
   readonly name: string;
   readonly type: number;
+  /** What is known of it when asked, without asking the store; `gone` when it was removed since. */
+  attributes(): Attributes | 'gone' | undefined;
 }
 
 /** What a path is: a file whose state is here, or what the store says. */
@@ -96,15 +98,27 @@ export class Entries {
       for (const entry of page) {
         unstored.delete(entry.target.key);
         if (entry.stat.type === 'object' && removals.has(entry.target.key)) continue;
-        names.push({ name: entry.name, type: typeOf(entry.stat) });
+        const attributes = () => this.#knownAttributes(entry.target);
+        names.push({ name: entry.name, type: typeOf(entry.stat), attributes });
       }
       yield names;
     }
     const rest = [...unstored.values()].filter((state) => !state.isDetached);
     yield rest.map((state) => ({
       name: formatComponent({ type: 'plain', name: state.key.slice(prefix.length) }),
-      type: state.attributes().mode & S_IFMT
+      type: state.attributes().mode & S_IFMT,
+      attributes: () => this.#knownAttributes({ key: state.key, form: 'any' })
     }));
+  }
+
+  #knownAttributes(target: Target): Attributes | 'gone' | undefined {
+    const { files, removals, defaults } = this.#options;
+    const state = files.find(target.key);
+    if (state) return state.attributes();
+    if (removals.has(target.key)) return 'gone';
+    const stat = this.#lookup.findKnown(target);
+    if (!stat) return undefined;
+    return stat.type === 'none' ? 'gone' : attributesOfStat(stat, defaults);
   }
 
   /** Whether a directory has a name in it that the store does not know yet. */

@@ -1,6 +1,7 @@
-import type { PosixAttributes, Timestamp } from '@stampede/client';
+import type { Timestamp } from '@stampede/client';
 import { AttributeCache } from './attribute-cache.js';
-import { type Attributes, S_IFDIR, S_IFLNK, S_IFMT, S_IFREG, timestampOfMs } from './attributes.js';
+import { AttributeChanges } from './attribute-changes.js';
+import { type Attributes, S_IFLNK, S_IFMT, S_IFREG } from './attributes.js';
 import { BlockCache } from './block-cache.js';
 import { ChangeWatch } from './change-watch.js';
 import { Entries, type Found, type NamedEntry, posixAttributesOf } from './entries.js';
@@ -15,9 +16,8 @@ import { ReadAhead } from './read-ahead.js';
 import { Removals } from './removals.js';
 import { type Space, SpaceReader } from './space.js';
 import { WriteMemory } from './write-memory.js';
-import { getXattr, xattrChange } from './xattrs.js';
+import { findXattr, getXattr, xattrChange } from './xattrs.js';
 
-const SETTLE_DELAY_MS = 20;
 const REMOVAL_DELAY_MS = 30;
 
 export interface OpenOptions {
@@ -30,6 +30,15 @@ export interface CreateOptions extends OpenOptions {
   readonly exclusive?: boolean;
   /** Who creates, where the driver knows. */
   readonly owner?: { readonly uid: number; readonly gid: number };
+}
+
+export interface AttributeChange {
+  /** Permission bits; the type stays. */
+  readonly mode?: number;
+  readonly uid?: number;
+  readonly gid?: number;
+  readonly atime?: Timestamp;
+  readonly mtime?: Timestamp;
 }
 
 export interface FileSystemStatus {
@@ -57,8 +66,7 @@ export class FileSystem {
   readonly #memory: WriteMemory;
   readonly #space: SpaceReader;
   readonly #watch: ChangeWatch;
-  /** A bucket's root has no key to keep attributes in. */
-  #rootAttributes: Partial<Attributes> = {};
+  readonly #changes: AttributeChanges;
 
   constructor(options: FileSystemOptions) {
     this.#options = options;
@@ -109,6 +117,13 @@ export class FileSystem {
       removals: this.#removals,
       defaults
     });
+    this.#changes = new AttributeChanges({
+      store,
+      bucket,
+      clock,
+      entries: this.#entries,
+      files: this.#files
+    });
     this.#namespace = new Namespace({
       store,
       bucket,
@@ -128,9 +143,13 @@ export class FileSystem {
   }
 
   async getattr(path: string): Promise<Attributes> {
-    const found = await this.#get(path);
-    const attributes = this.#entries.attributes(found);
-    return path === '/' ? { ...attributes, ...this.#rootAttributes } : attributes;
+    return this.#attributesOf(await this.#get(path), path);
+  }
+
+  /** Undefined where nothing is, which is an answer as any other to who only looks. */
+  async findAttributes(path: string): Promise<Attributes | undefined> {
+    const found = await this.#entries.find(path);
+    return found.type === 'none' ? undefined : this.#attributesOf(found, path);
   }
 
   /** The names in a directory without `.` and `..`, in pages; afterwards their attributes are known. */
@@ -221,28 +240,36 @@ export class FileSystem {
     throw new FileSystemError('EPERM', `${to}: a bucket has no hard links; copy the file`);
   }
 
-  /** Durable on return, unless the file is open with changes: then with them. */
-  async chmod(path: string, mode: number): Promise<void> {
+  /** Changes the given ones as one; durable on return, unless the file is open with changes: then with them. */
+  async setattr(path: string, changes: AttributeChange): Promise<void> {
+    this.#assertWritable();
     const found = await this.#get(path);
+    const { mode, ...others } = changes;
+    const isTimesOnly = mode === undefined && changes.uid === undefined && changes.gid === undefined;
+    if (isTimesOnly) return this.#changes.applySoon(found, others);
     const type = this.#entries.attributes(found).mode & S_IFMT;
-    await this.#setAttributes(found, path, { mode: type | (mode & 0o7777) });
+    const withMode = mode === undefined ? others : { ...others, mode: type | (mode & 0o7777) };
+    await this.#changes.apply(found, path, withMode);
+  }
+
+  async chmod(path: string, mode: number): Promise<void> {
+    await this.setattr(path, { mode });
   }
 
   async chown(path: string, uid: number | undefined, gid: number | undefined): Promise<void> {
+    this.#assertWritable();
     const owner = { ...(uid !== undefined && { uid }), ...(gid !== undefined && { gid }) };
-    await this.#setAttributes(await this.#get(path), path, owner);
+    await this.#changes.apply(await this.#get(path), path, owner);
   }
 
   /** Stored together with the attribute changes that follow within a moment. */
   async utimens(path: string, atime: Timestamp | undefined, mtime: Timestamp | undefined): Promise<void> {
-    this.#assertWritable();
-    const found = await this.#get(path);
-    const times = { ...(atime && { atime }), ...(mtime && { mtime }) };
-    if (found.type === 'directory') return this.#setDirectoryAttributes(found, times);
-    const state = this.#stateOfAny(found);
-    const isClean = !state.isDirty;
-    state.setAttributes(times);
-    if (isClean && state.handleCount === 0) this.#files.settleSoon(state, SETTLE_DELAY_MS);
+    await this.setattr(path, { ...(atime && { atime }), ...(mtime && { mtime }) });
+  }
+
+  /** Undefined for an attribute the file does not have. */
+  async findxattr(path: string, name: string): Promise<Uint8Array | undefined> {
+    return findXattr(posixAttributesOf(await this.#get(path)), name);
   }
 
   async getxattr(path: string, name: string): Promise<Uint8Array> {
@@ -256,13 +283,15 @@ export class FileSystem {
   async setxattr(path: string, name: string, value: Uint8Array, mode: 'any' | 'create' | 'replace' = 'any') {
     const found = await this.#get(path);
     const changes = xattrChange(posixAttributesOf(found), { name, value, mode });
-    await this.#setAttributes(found, path, changes);
+    this.#assertWritable();
+    await this.#changes.apply(found, path, changes);
   }
 
   async removexattr(path: string, name: string): Promise<void> {
     const found = await this.#get(path);
     getXattr(posixAttributesOf(found), name);
-    await this.#setAttributes(found, path, {}, name);
+    this.#assertWritable();
+    await this.#changes.apply(found, path, {}, name);
   }
 
   statfs(): Promise<Space> {
@@ -340,38 +369,9 @@ export class FileSystem {
     return handle;
   }
 
-  async #setAttributes(
-    found: Exclude<Found, { readonly type: 'none' }>,
-    path: string,
-    attributes: PosixAttributes,
-    removedXattr?: string
-  ): Promise<void> {
-    this.#assertWritable();
-    if (found.type === 'directory') return this.#setDirectoryAttributes(found, attributes, removedXattr);
-    const state = this.#stateOfAny(found);
-    state.setAttributes(attributes, removedXattr);
-    if (state.handleCount === 0 && !this.#entries.isAlias(path)) await this.#files.commit(state);
-  }
-
-  async #setDirectoryAttributes(
-    found: Extract<Found, { readonly type: 'directory' }>,
-    attributes: PosixAttributes,
-    removedXattr?: string
-  ): Promise<void> {
-    const { store, bucket, clock } = this.#options;
-    const { key } = found.target;
-    if (key === '') {
-      this.#rootAttributes = { ...this.#rootAttributes, ...withoutUndefined(attributes) };
-      return;
-    }
-    const head = await store.objects.setAttributes({
-      bucket,
-      key: `${key}/`,
-      attributes: { ctime: timestampOfMs(clock.nowMs()), ...attributes },
-      ...(removedXattr !== undefined && { removeXattrs: [removedXattr] }),
-      create: true
-    });
-    this.#entries.changed(key, { type: 'directory', head });
+  #attributesOf(found: Exclude<Found, { readonly type: 'none' }>, path: string): Attributes {
+    const attributes = this.#entries.attributes(found);
+    return path === '/' ? { ...attributes, ...this.#changes.rootAttributes } : attributes;
   }
 
   #newReadAhead(): ReadAhead {
@@ -385,14 +385,4 @@ export class FileSystem {
   #assertWritable(): void {
     if (this.#options.readOnly) throw new FileSystemError('EROFS', 'the drive is mounted read-only');
   }
-}
-
-function withoutUndefined({ mode, uid, gid, mtime, atime }: PosixAttributes): Partial<Attributes> {
-  return {
-    ...(mode !== undefined && { mode: S_IFDIR | (mode & 0o7777) }),
-    ...(uid !== undefined && { uid }),
-    ...(gid !== undefined && { gid }),
-    ...(mtime && { mtime }),
-    ...(atime && { atime })
-  };
 }

@@ -1,7 +1,9 @@
 export type { Attributes } from './attributes.js';
 export type { Clock } from './clock.js';
+export { DRIVER_NAMES, type DriverName } from './drivers/choose-driver.js';
 export type { Driver, DriverOptions, MountedDirectory } from './drivers/driver.js';
 export { fuseNativeDriver } from './drivers/fuse-native.js';
+export { linuxDriver, whyNoLinuxDriver } from './drivers/linux.js';
 export { findMount, type MountEntry, unmountDirectory } from './drivers/mount-table.js';
 export type { NamedEntry } from './entries.js';
 export { ERRNO, ERRNO_BY_CODE, FileSystemError, findErrno } from './errno.js';

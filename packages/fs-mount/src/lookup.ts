@@ -17,6 +17,11 @@ export class Lookup {
     this.#options = options;
   }
 
+  /** What is known without asking the store. */
+  findKnown(target: Target): StatResult | undefined {
+    return this.#options.cache.find(cacheKeyOf(target));
+  }
+
   async stat(target: Target): Promise<StatResult> {
     const { cache } = this.#options;
     const known = cache.find(cacheKeyOf(target));

@@ -8,6 +8,8 @@ export type MountEvent =
   | { readonly type: 'removalFailed'; readonly path: string; readonly error: unknown }
   | { readonly type: 'watchLost'; readonly error: unknown }
   | { readonly type: 'watchLive' }
+  /** A better driver is not on this machine; the other one serves, slower and with known limits. */
+  | { readonly type: 'driverMissing'; readonly driver: string; readonly why: string }
   /** A bug: an operation failed with something that is no answer of the store. */
   | { readonly type: 'bug'; readonly operation: string; readonly error: unknown }
   | { readonly type: 'unmounted' };

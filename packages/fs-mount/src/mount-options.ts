@@ -1,7 +1,7 @@
 import type { StoreCalls } from '@stampede/client';
 import type { Clock } from './clock.js';
+import { chooseDriver, type DriverName } from './drivers/choose-driver.js';
 import type { Driver } from './drivers/driver.js';
-import { fuseNativeDriver } from './drivers/fuse-native.js';
 import { openScratchFile } from './drivers/scratch-file.js';
 import { systemClock } from './drivers/system-clock.js';
 import { FileSystemError } from './errno.js';
@@ -47,7 +47,8 @@ export interface MountOptions {
   readonly deadlineMs?: number;
   readonly clock?: Clock;
   readonly onEvent?: OnMountEvent;
-  readonly driver?: Driver;
+  /** Default `fuse-native`; see docs/design/0006. */
+  readonly driver?: Driver | DriverName;
   /** For the bytes of removed files that are still open. Default: the system's folder for temporary files. */
   readonly scratchDirectory?: string;
 }
@@ -61,8 +62,10 @@ export function parseMountOptions(options: MountOptions): {
   const umask = options.umask ?? process.umask();
   requireThat(umask >= 0 && umask <= 0o777, 'umask is between 0 and 0777');
   requireThat(!prefix.startsWith('/') && !prefix.includes('//'), 'prefix is a path without leading slash');
+  const onEvent = options.onEvent ?? (() => undefined);
+  const { driver = 'fuse-native' } = options;
   return {
-    driver: options.driver ?? fuseNativeDriver(),
+    driver: typeof driver === 'string' ? chooseDriver(driver, onEvent) : driver,
     fileSystem: {
       store: options.client,
       bucket: options.bucket,
@@ -87,7 +90,7 @@ export function parseMountOptions(options: MountOptions): {
       deadlineMs: atLeast('deadlineMs', options.deadlineMs ?? 60_000, 1),
       clock: options.clock ?? systemClock,
       openScratch: () => openScratchFile(scratchDirectory),
-      onEvent: options.onEvent ?? (() => undefined)
+      onEvent
     }
   };
 }

@@ -29,6 +29,10 @@ export interface UnlinkOptions {
 
 export interface RenameOptions {
   readonly noReplace?: boolean;
+  /** Each gets the name of the other, in one step. */
+  readonly exchange?: boolean;
+  /** A name under which the driver will speak of the replaced file while it is still open. */
+  readonly alias?: string;
 }
 
 /** Makes, removes and renames names. Each is durable on return and one call to the store, save where noted. */
@@ -97,11 +101,34 @@ export class Namespace {
     if (options.noReplace && target.type !== 'none')
       throw new FileSystemError('EEXIST', `${to} exists already`);
     assertUsableName(to, target.target.key);
-    if (source.type === 'directory') await this.#renameDirectory(source, target, to);
-    else await this.#renameFile(source, target, to);
+    if (options.exchange) await this.#exchange(source, target, to);
+    else if (source.type === 'directory') await this.#renameDirectory(source, target, to);
+    else await this.#renameFile(source, target, { to, alias: options.alias });
   }
 
-  async #renameFile(source: Found, target: Found, to: string): Promise<void> {
+  async #exchange(source: Found, target: Found, to: string): Promise<void> {
+    const { entries, files, store, bucket } = this.#options;
+    if (target.type === 'none') throw noEntry(to);
+    if (source.type === 'directory' || target.type === 'directory')
+      throw new FileSystemError('EINVAL', 'only files are exchanged');
+    const [key, otherKey] = [source.target.key, target.target.key];
+    const [state, other] = [files.find(key), files.find(otherKey)];
+    const states = [state, other].filter((one) => one !== undefined);
+    const head = await this.#holding(states, () =>
+      store.objects.rename({ bucket, key, to: { key: otherKey }, exchange: true })
+    );
+    if (state) files.remove(state);
+    if (other) files.rename(other, key);
+    if (state) files.rename(state, otherKey, head);
+    entries.forgetTree(key);
+    entries.changed(otherKey, { type: 'object', head });
+  }
+
+  async #renameFile(
+    source: Found,
+    target: Found,
+    { to, alias }: { readonly to: string; readonly alias: string | undefined }
+  ): Promise<void> {
     const { entries, files, removals, store, bucket, newReadAhead } = this.#options;
     if (target.type === 'directory') throw new FileSystemError('EISDIR', `${to} is a directory`);
     const key = source.target.key;
@@ -110,6 +137,7 @@ export class Namespace {
     const replaced = files.find(newKey);
     await replaced?.detach(newReadAhead());
     if (replaced) files.remove(replaced);
+    if (replaced && alias !== undefined) entries.keepAlias(alias, replaced);
     await removals.cancel(newKey);
     const state = files.find(key);
     const moveKey = () => store.objects.rename({ bucket, key, to: { key: newKey } });

@@ -15,8 +15,6 @@ const UNSUPPORTED_NAME = /^(system\.|security\.selinux$)/;
 
 /** As getxattr(2): fails with `ENODATA` when there is none of the name, `ENOTSUP` when there never is. */
 export function getXattr(attributes: PosixAttributes, name: string): Uint8Array {
-  // `ls -l` asks every file for both, unless it learns that a whole drive has none.
-  assertSupported(name);
   const value = findXattr(attributes, name);
   if (!value) throw new FileSystemError('ENODATA', `no extended attribute ${name}`);
   return value;
@@ -27,7 +25,6 @@ export function xattrChange(
   attributes: PosixAttributes,
   { name, value, mode }: XattrChange
 ): PosixAttributes {
-  assertSupported(name);
   const exists = findXattr(attributes, name) !== undefined;
   if (mode === 'create' && exists) throw new FileSystemError('EEXIST', `${name} is set already`);
   if (mode === 'replace' && !exists) throw new FileSystemError('ENODATA', `${name} is not set`);
@@ -39,12 +36,11 @@ export function xattrChange(
   return { xattrs: { [name]: new Uint8Array(value) } };
 }
 
-function findXattr(attributes: PosixAttributes, name: string): Uint8Array | undefined {
-  const { xattrs } = attributes;
-  return xattrs !== undefined && Object.hasOwn(xattrs, name) ? xattrs[name] : undefined;
-}
-
-function assertSupported(name: string): void {
+/** Undefined when there is none of the name; fails with `ENOTSUP` when there never is. */
+export function findXattr(attributes: PosixAttributes, name: string): Uint8Array | undefined {
+  // `ls -l` asks every file for these, unless it learns that a whole drive has none.
   if (UNSUPPORTED_NAME.test(name))
     throw new FileSystemError('ENOTSUP', 'access control lists and security labels are not supported');
+  const { xattrs } = attributes;
+  return xattrs !== undefined && Object.hasOwn(xattrs, name) ? xattrs[name] : undefined;
 }

@@ -12,6 +12,8 @@ export interface MountEntry {
   /** Of a drive: `stampede:BUCKET/PREFIX`. */
   readonly source: string;
   readonly type: string;
+  /** `MAJOR:MINOR`, as the kernel names it. */
+  readonly device: string;
 }
 
 /**
@@ -34,7 +36,7 @@ export async function findMount(directory: string): Promise<MountEntry | undefin
   const line = table.split('\n').findLast((one) => unescapeOctal(one.split(' ')[4] ?? '') === path);
   if (line === undefined) return undefined;
   const [type = '', source = ''] = line.slice(line.indexOf(' - ') + 3).split(' ');
-  return { type, source: unescapeOctal(source) };
+  return { type, source: unescapeOctal(source), device: line.split(' ')[2] ?? '' };
 }
 
 export async function isMountPoint(directory: string): Promise<boolean> {

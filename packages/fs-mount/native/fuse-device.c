@@ -1,0 +1,508 @@
+/*
+ * The Linux driver's way to /dev/fuse. All of the protocol but the length of a message is TypeScript's; here are the calls
+ * that Node does not have: mount(2), passing a file descriptor, waiting for the device in Node's own event loop, and one
+ * write of a head and the payload behind it. Everything but notify() runs on the thread of the loop.
+ *
+ * A channel is shared by the JavaScript value that stands for it, the poll of the loop, and a notification under way; it
+ * is freed with the last of them. Its buffers are JavaScript's and stay alive by references until then.
+ */
+#define _GNU_SOURCE
+#define NAPI_VERSION 8
+#include <errno.h>
+#include <fcntl.h>
+#include <node_api.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+#include <unistd.h>
+#include <uv.h>
+
+#define SLOT_COUNT_MAX 64
+/* So many requests are read before timers and sockets of the process have their turn. */
+#define REQUESTS_PER_TURN 64
+#define PIECE_COUNT_MAX 32
+#define IN_HEADER_BYTES 40
+#define OUT_HEADER_BYTES 16
+#define PATH_BYTES_MAX 4097
+#define OPTIONS_BYTES_MAX 1024
+/* What is written with one notification call. */
+#define NOTIFY_BYTES_MAX (64 * 1024)
+
+#define CHECK(call)                                                                                          \
+  do {                                                                                                       \
+    if ((call) != napi_ok) return failed_call(env);                                                                \
+  } while (0)
+
+typedef struct {
+  uint8_t *bytes;
+  size_t length;
+  napi_ref reference;
+  int is_used;
+} slot_t;
+
+typedef struct {
+  napi_env env;
+  uv_poll_t poll;
+  int fd;
+  int share_count;
+  int notification_count;
+  int is_closed;
+  /* No slot was free: the loop does not look at the device until one is. */
+  int is_paused;
+  slot_t slots[SLOT_COUNT_MAX];
+  uint32_t slot_count;
+  uint8_t *head;
+  size_t head_length;
+  napi_ref head_reference;
+  napi_ref on_request;
+  napi_ref on_end;
+  napi_async_context context;
+  napi_async_cleanup_hook_handle cleanup;
+} channel_t;
+
+typedef struct {
+  channel_t *channel;
+  napi_async_work work;
+  napi_ref done;
+  size_t length;
+  uint8_t bytes[];
+} notification_t;
+
+static const napi_type_tag CHANNEL_TAG = {0x6f3a1d24c8be4f10ULL, 0x9d5c7be13a40f862ULL};
+
+static napi_value failed_call(napi_env env) {
+  const napi_extended_error_info *info = NULL;
+  bool is_pending = false;
+  napi_get_last_error_info(env, &info);
+  napi_is_exception_pending(env, &is_pending);
+  if (!is_pending)
+    napi_throw_error(env, NULL, info && info->error_message ? info->error_message : "fuse-device: wrong call");
+  return NULL;
+}
+
+static napi_value integer(napi_env env, int64_t value) {
+  napi_value result;
+  CHECK(napi_create_int64(env, value, &result));
+  return result;
+}
+
+static void share_dropped(channel_t *channel) {
+  if (--channel->share_count == 0) free(channel);
+}
+
+static int text_of(napi_env env, napi_value value, char *into, size_t size) {
+  size_t length;
+  if (napi_get_value_string_utf8(env, value, NULL, 0, &length) != napi_ok || length >= size) return 0;
+  return napi_get_value_string_utf8(env, value, into, size, &length) == napi_ok && strlen(into) == length;
+}
+
+/* The channel of a call's first argument, or NULL with an exception. */
+static channel_t *channel_of(napi_env env, napi_value value) {
+  bool is_channel = false;
+  void *channel = NULL;
+  if (napi_check_object_type_tag(env, value, &CHANNEL_TAG, &is_channel) != napi_ok || !is_channel ||
+      napi_get_value_external(env, value, &channel) != napi_ok) {
+    napi_throw_type_error(env, NULL, "fuse-device: the first argument is no channel");
+    return NULL;
+  }
+  return channel;
+}
+
+/* mountDirectory(directory, source, options) → descriptor or -errno. */
+static napi_value mount_directory(napi_env env, napi_callback_info info) {
+  size_t count = 3;
+  napi_value arguments[3];
+  char directory[PATH_BYTES_MAX], source[PATH_BYTES_MAX], options[OPTIONS_BYTES_MAX], all[OPTIONS_BYTES_MAX + 32];
+  bool is_read_only = false;
+  CHECK(napi_get_cb_info(env, info, &count, arguments, NULL, NULL));
+  if (count < 3 || !text_of(env, arguments[0], directory, sizeof directory) ||
+      !text_of(env, arguments[1], source, sizeof source) || !text_of(env, arguments[2], options, sizeof options))
+    return integer(env, -EINVAL);
+  if (strncmp(options, "ro,", 3) == 0) is_read_only = true;
+  int fd = open("/dev/fuse", O_RDWR | O_CLOEXEC | O_NONBLOCK);
+  if (fd < 0) return integer(env, -errno);
+  snprintf(all, sizeof all, "fd=%d,%s", fd, is_read_only ? options + 3 : options);
+  unsigned long flags = MS_NOSUID | MS_NODEV | (is_read_only ? MS_RDONLY : 0);
+  if (mount(source, directory, "fuse.stampede", flags, all) != 0) {
+    int error = errno;
+    close(fd);
+    return integer(env, -error);
+  }
+  return integer(env, fd);
+}
+
+/* socketPair() → [descriptor for us, descriptor for the child], or -errno. */
+static napi_value socket_pair(napi_env env, napi_callback_info info) {
+  (void)info;
+  int fds[2];
+  napi_value pair;
+  if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) != 0) return integer(env, -errno);
+  CHECK(napi_create_array_with_length(env, 2, &pair));
+  for (uint32_t index = 0; index < 2; index++) CHECK(napi_set_element(env, pair, index, integer(env, fds[index])));
+  return pair;
+}
+
+/* receiveDevice(descriptor) → the descriptor of the device that was sent through the socket, or -errno. Never waits. */
+static napi_value receive_device(napi_env env, napi_callback_info info) {
+  size_t count = 1;
+  napi_value argument;
+  int32_t socket;
+  CHECK(napi_get_cb_info(env, info, &count, &argument, NULL, NULL));
+  CHECK(napi_get_value_int32(env, argument, &socket));
+  char byte;
+  union {
+    struct cmsghdr header;
+    char bytes[CMSG_SPACE(sizeof(int))];
+  } control;
+  struct iovec vector = {&byte, 1};
+  struct msghdr message = {.msg_iov = &vector, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control};
+  ssize_t length;
+  do length = recvmsg(socket, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+  while (length < 0 && errno == EINTR);
+  if (length < 0) return integer(env, -errno);
+  struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+  if (length == 0 || !header || header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS ||
+      header->cmsg_len != CMSG_LEN(sizeof(int)))
+    return integer(env, -EPROTO);
+  int fd;
+  memcpy(&fd, CMSG_DATA(header), sizeof fd);
+  if (fcntl(fd, F_SETFL, O_RDWR | O_NONBLOCK) != 0) {
+    int error = errno;
+    close(fd);
+    return integer(env, -error);
+  }
+  return integer(env, fd);
+}
+
+/* closeDescriptor(descriptor), for those of socketPair. */
+static napi_value close_descriptor(napi_env env, napi_callback_info info) {
+  size_t count = 1;
+  napi_value argument;
+  int32_t fd;
+  CHECK(napi_get_cb_info(env, info, &count, &argument, NULL, NULL));
+  CHECK(napi_get_value_int32(env, argument, &fd));
+  return integer(env, close(fd) == 0 ? 0 : -errno);
+}
+
+static void poll_closed(uv_handle_t *handle) {
+  channel_t *channel = handle->data;
+  if (channel->cleanup) napi_remove_async_cleanup_hook(channel->cleanup);
+  channel->cleanup = NULL;
+  share_dropped(channel);
+}
+
+/* Ends the reading at once; the descriptor follows when no notification uses it any more. */
+static void channel_close(channel_t *channel) {
+  if (channel->is_closed) return;
+  channel->is_closed = 1;
+  uv_poll_stop(&channel->poll);
+  uv_close((uv_handle_t *)&channel->poll, poll_closed);
+  /* Another thread may be writing to it: then the last notification closes it. */
+  if (channel->notification_count == 0) close(channel->fd);
+  napi_env env = channel->env;
+  for (uint32_t index = 0; index < channel->slot_count; index++) {
+    napi_delete_reference(env, channel->slots[index].reference);
+    channel->slots[index].bytes = NULL;
+  }
+  channel->head = NULL;
+  napi_delete_reference(env, channel->head_reference);
+  napi_delete_reference(env, channel->on_request);
+  napi_delete_reference(env, channel->on_end);
+  napi_async_destroy(env, channel->context);
+}
+
+static void environment_ends(napi_async_cleanup_hook_handle handle, void *argument) {
+  (void)handle;
+  channel_close(argument);
+}
+
+static void channel_finalized(napi_env env, void *value, void *hint) {
+  (void)env, (void)hint;
+  share_dropped(value);
+}
+
+/* Calls into JavaScript from the loop; what it throws ends the process as any uncaught exception. */
+static int call_back(channel_t *channel, napi_ref reference, size_t count, const napi_value *arguments, napi_value *result) {
+  napi_env env = channel->env;
+  napi_value callback, receiver;
+  if (napi_get_reference_value(env, reference, &callback) != napi_ok || napi_get_global(env, &receiver) != napi_ok) return 0;
+  napi_status status = napi_make_callback(env, channel->context, receiver, callback, count, arguments, result);
+  if (status == napi_ok) return 1;
+  napi_value error;
+  if (napi_get_and_clear_last_exception(env, &error) == napi_ok) napi_fatal_exception(env, error);
+  return 0;
+}
+
+static void channel_ended(channel_t *channel, int error) {
+  napi_env env = channel->env;
+  napi_handle_scope scope;
+  napi_value argument, result;
+  uv_poll_stop(&channel->poll);
+  channel->is_paused = 0;
+  if (napi_open_handle_scope(env, &scope) != napi_ok) return;
+  if (napi_create_int32(env, error, &argument) == napi_ok) call_back(channel, channel->on_end, 1, &argument, &result);
+  napi_close_handle_scope(env, scope);
+}
+
+/* Hands one request over; JavaScript answers whether it keeps the slot until it releases it. */
+static void request_arrived(channel_t *channel, uint32_t index, size_t length) {
+  napi_env env = channel->env;
+  napi_handle_scope scope;
+  napi_value arguments[2], result;
+  bool is_kept = false;
+  if (napi_open_handle_scope(env, &scope) != napi_ok) return;
+  channel->slots[index].is_used = 1;
+  if (napi_create_uint32(env, index, &arguments[0]) == napi_ok &&
+      napi_create_uint32(env, (uint32_t)length, &arguments[1]) == napi_ok &&
+      call_back(channel, channel->on_request, 2, arguments, &result))
+    napi_get_value_bool(env, result, &is_kept);
+  if (!is_kept) channel->slots[index].is_used = 0;
+  napi_close_handle_scope(env, scope);
+}
+
+static int find_free_slot(const channel_t *channel) {
+  for (uint32_t index = 0; index < channel->slot_count; index++)
+    if (!channel->slots[index].is_used) return (int)index;
+  return -1;
+}
+
+static void device_is_readable(uv_poll_t *poll, int status, int events) {
+  (void)events;
+  channel_t *channel = poll->data;
+  /* The loop reports a device whose mount is gone as an error; what it is, reading says. */
+  (void)status;
+  for (int count = 0; count < REQUESTS_PER_TURN && !channel->is_closed; count++) {
+    int index = find_free_slot(channel);
+    if (index < 0) {
+      channel->is_paused = 1;
+      uv_poll_stop(poll);
+      return;
+    }
+    slot_t *slot = &channel->slots[index];
+    ssize_t length = read(channel->fd, slot->bytes, slot->length);
+    if (length < 0) {
+      if (errno == EAGAIN) return;
+      /* A request that was taken back while it was being read. */
+      if (errno == EINTR || errno == ENOENT) continue;
+      channel_ended(channel, errno);
+      return;
+    }
+    uint32_t said = 0;
+    if (length >= IN_HEADER_BYTES) memcpy(&said, slot->bytes, sizeof said);
+    if (said != (size_t)length) {
+      channel_ended(channel, EPROTO);
+      return;
+    }
+    request_arrived(channel, (uint32_t)index, (size_t)length);
+  }
+}
+
+static int keep_buffer(napi_env env, napi_value value, uint8_t **bytes, size_t *length, napi_ref *reference) {
+  void *start;
+  return napi_get_buffer_info(env, value, &start, length) == napi_ok && (*bytes = start) != NULL &&
+         napi_create_reference(env, value, 1, reference) == napi_ok;
+}
+
+/*
+ * attach(descriptor, slots, head, onRequest(slot, length) → kept, onEnd(errno)) → channel. The descriptor is the channel's
+ * from then on, also when this fails.
+ */
+static napi_value attach(napi_env env, napi_callback_info info) {
+  size_t count = 5;
+  napi_value arguments[5], name, result, slot;
+  int32_t fd;
+  uv_loop_t *loop;
+  CHECK(napi_get_cb_info(env, info, &count, arguments, NULL, NULL));
+  CHECK(napi_get_value_int32(env, arguments[0], &fd));
+  channel_t *channel = calloc(1, sizeof *channel);
+  if (!channel) goto failed;
+  channel->env = env;
+  channel->fd = fd;
+  channel->poll.data = channel;
+  if (napi_get_array_length(env, arguments[1], &channel->slot_count) != napi_ok || channel->slot_count == 0 ||
+      channel->slot_count > SLOT_COUNT_MAX)
+    goto failed;
+  for (uint32_t index = 0; index < channel->slot_count; index++) {
+    slot_t *at = &channel->slots[index];
+    if (napi_get_element(env, arguments[1], index, &slot) != napi_ok ||
+        !keep_buffer(env, slot, &at->bytes, &at->length, &at->reference))
+      goto failed;
+  }
+  if (!keep_buffer(env, arguments[2], &channel->head, &channel->head_length, &channel->head_reference) ||
+      napi_create_reference(env, arguments[3], 1, &channel->on_request) != napi_ok ||
+      napi_create_reference(env, arguments[4], 1, &channel->on_end) != napi_ok ||
+      napi_create_string_utf8(env, "stampede-fuse", NAPI_AUTO_LENGTH, &name) != napi_ok ||
+      napi_async_init(env, NULL, name, &channel->context) != napi_ok ||
+      napi_get_uv_event_loop(env, &loop) != napi_ok || uv_poll_init(loop, &channel->poll, fd) != 0)
+    goto failed;
+  /* From here on the poll has a share, and closing it is what gives that back. */
+  channel->share_count = 2;
+  if (napi_create_external(env, channel, channel_finalized, NULL, &result) != napi_ok) {
+    channel->share_count = 1;
+    channel_close(channel);
+    return failed_call(env);
+  }
+  if (napi_type_tag_object(env, result, &CHANNEL_TAG) != napi_ok ||
+      napi_add_async_cleanup_hook(env, environment_ends, channel, &channel->cleanup) != napi_ok ||
+      uv_poll_start(&channel->poll, UV_READABLE, device_is_readable) != 0) {
+    channel_close(channel);
+    return failed_call(env);
+  }
+  return result;
+failed:
+  /* References of a call that was wrong to begin with end with the environment. */
+  close(fd);
+  free(channel);
+  return failed_call(env);
+}
+
+/*
+ * reply(channel, headBytes, pieces?) → 0 or -errno: writes the first bytes of the head buffer and the pieces behind them
+ * as one message. The caller must not change a piece before this returns.
+ */
+static napi_value reply(napi_env env, napi_callback_info info) {
+  size_t count = 3, total;
+  napi_value arguments[3], element;
+  uint32_t head_length, piece_count = 0, said;
+  struct iovec vectors[1 + PIECE_COUNT_MAX];
+  CHECK(napi_get_cb_info(env, info, &count, arguments, NULL, NULL));
+  channel_t *channel = channel_of(env, arguments[0]);
+  if (!channel) return NULL;
+  CHECK(napi_get_value_uint32(env, arguments[1], &head_length));
+  if (channel->is_closed) return integer(env, -ENODEV);
+  if (head_length < OUT_HEADER_BYTES || head_length > channel->head_length) return integer(env, -EINVAL);
+  napi_valuetype type = napi_undefined;
+  if (count > 2) CHECK(napi_typeof(env, arguments[2], &type));
+  if (type != napi_undefined) CHECK(napi_get_array_length(env, arguments[2], &piece_count));
+  if (piece_count > PIECE_COUNT_MAX) return integer(env, -E2BIG);
+  vectors[0].iov_base = channel->head;
+  vectors[0].iov_len = total = head_length;
+  for (uint32_t index = 0; index < piece_count; index++) {
+    CHECK(napi_get_element(env, arguments[2], index, &element));
+    CHECK(napi_get_buffer_info(env, element, &vectors[1 + index].iov_base, &vectors[1 + index].iov_len));
+    total += vectors[1 + index].iov_len;
+  }
+  memcpy(&said, channel->head, sizeof said);
+  if (said != total) return integer(env, -EINVAL);
+  ssize_t written;
+  do written = writev(channel->fd, vectors, 1 + (int)piece_count);
+  while (written < 0 && errno == EINTR);
+  return integer(env, written < 0 ? -errno : 0);
+}
+
+/* release(channel, slot): gives a slot back that onRequest kept. */
+static napi_value release_slot(napi_env env, napi_callback_info info) {
+  size_t count = 2;
+  napi_value arguments[2];
+  uint32_t index;
+  CHECK(napi_get_cb_info(env, info, &count, arguments, NULL, NULL));
+  channel_t *channel = channel_of(env, arguments[0]);
+  if (!channel) return NULL;
+  CHECK(napi_get_value_uint32(env, arguments[1], &index));
+  if (index >= channel->slot_count) return integer(env, -EINVAL);
+  channel->slots[index].is_used = 0;
+  if (channel->is_paused && !channel->is_closed) {
+    channel->is_paused = 0;
+    uv_poll_start(&channel->poll, UV_READABLE, device_is_readable);
+  }
+  return integer(env, 0);
+}
+
+/* detach(channel): closes the device, which ends the mount where it is still there. */
+static napi_value detach(napi_env env, napi_callback_info info) {
+  size_t count = 1;
+  napi_value argument;
+  CHECK(napi_get_cb_info(env, info, &count, &argument, NULL, NULL));
+  channel_t *channel = channel_of(env, argument);
+  if (!channel) return NULL;
+  channel_close(channel);
+  return integer(env, 0);
+}
+
+static void notify_write(napi_env env, void *value) {
+  (void)env;
+  notification_t *notification = value;
+  for (size_t offset = 0; offset + OUT_HEADER_BYTES <= notification->length;) {
+    uint32_t length;
+    memcpy(&length, notification->bytes + offset, sizeof length);
+    if (length < OUT_HEADER_BYTES || length > notification->length - offset) return;
+    /* What the kernel does not know, it need not forget; a mount that is gone has forgotten everything. */
+    if (write(notification->channel->fd, notification->bytes + offset, length) < 0 && errno == EINTR) continue;
+    offset += length;
+  }
+}
+
+static void notify_done(napi_env env, napi_status status, void *value) {
+  (void)status;
+  notification_t *notification = value;
+  channel_t *channel = notification->channel;
+  napi_value callback, receiver, result;
+  if (--channel->notification_count == 0 && channel->is_closed) close(channel->fd);
+  if (napi_get_reference_value(env, notification->done, &callback) == napi_ok && callback &&
+      napi_get_global(env, &receiver) == napi_ok &&
+      napi_call_function(env, receiver, callback, 0, NULL, &result) == napi_pending_exception) {
+    napi_value error;
+    if (napi_get_and_clear_last_exception(env, &error) == napi_ok) napi_fatal_exception(env, error);
+  }
+  napi_delete_reference(env, notification->done);
+  napi_delete_async_work(env, notification->work);
+  free(notification);
+  share_dropped(channel);
+}
+
+/*
+ * notify(channel, messages, onDone): writes messages, one behind the other, on another thread: the kernel may hold them
+ * until requests are answered that wait here. A channel is detached after onDone, or the kernel may hold them for ever.
+ */
+static napi_value notify(napi_env env, napi_callback_info info) {
+  size_t count = 3, length;
+  napi_value arguments[3], name;
+  void *bytes;
+  CHECK(napi_get_cb_info(env, info, &count, arguments, NULL, NULL));
+  channel_t *channel = channel_of(env, arguments[0]);
+  if (!channel) return NULL;
+  CHECK(napi_get_buffer_info(env, arguments[1], &bytes, &length));
+  if (channel->is_closed) return integer(env, -ENODEV);
+  if (length > NOTIFY_BYTES_MAX) return integer(env, -E2BIG);
+  notification_t *notification = malloc(sizeof *notification + length);
+  if (!notification) return integer(env, -ENOMEM);
+  notification->channel = channel;
+  notification->length = length;
+  memcpy(notification->bytes, bytes, length);
+  if (napi_create_reference(env, arguments[2], 1, &notification->done) != napi_ok) {
+    free(notification);
+    return failed_call(env);
+  }
+  if (napi_create_string_utf8(env, "stampede-notify", NAPI_AUTO_LENGTH, &name) != napi_ok ||
+      napi_create_async_work(env, NULL, name, notify_write, notify_done, notification, &notification->work) != napi_ok ||
+      napi_queue_async_work(env, notification->work) != napi_ok) {
+    napi_delete_reference(env, notification->done);
+    free(notification);
+    return failed_call(env);
+  }
+  channel->share_count++;
+  channel->notification_count++;
+  return integer(env, 0);
+}
+
+static napi_value initialize(napi_env env, napi_value exports) {
+  const napi_property_descriptor functions[] = {
+    {.utf8name = "mountDirectory", .method = mount_directory, .attributes = napi_enumerable},
+    {.utf8name = "socketPair", .method = socket_pair, .attributes = napi_enumerable},
+    {.utf8name = "receiveDevice", .method = receive_device, .attributes = napi_enumerable},
+    {.utf8name = "closeDescriptor", .method = close_descriptor, .attributes = napi_enumerable},
+    {.utf8name = "attach", .method = attach, .attributes = napi_enumerable},
+    {.utf8name = "reply", .method = reply, .attributes = napi_enumerable},
+    {.utf8name = "release", .method = release_slot, .attributes = napi_enumerable},
+    {.utf8name = "detach", .method = detach, .attributes = napi_enumerable},
+    {.utf8name = "notify", .method = notify, .attributes = napi_enumerable}
+  };
+  CHECK(napi_define_properties(env, exports, sizeof functions / sizeof *functions, functions));
+  return exports;
+}
+
+NAPI_MODULE(NODE_GYP_MODULE_NAME, initialize)

@@ -1,0 +1,59 @@
+import type { NamedEntry } from '../../entries.js';
+import type { FileSystem } from '../../file-system.js';
+
+/**
+ * One opendir(2). Names are numbered in the order they are listed; what the kernel has passed is dropped, so that a
+ * directory of any size can be read. Seeking back begins the listing again.
+ */
+export class DirectoryHandle {
+  readonly #fileSystem: FileSystem;
+  readonly #path: () => string;
+  #pages: AsyncGenerator<NamedEntry[]> | undefined;
+  /** The names from number `#start` on. */
+  #names: NamedEntry[] = [];
+  #start = 0;
+  #isComplete = false;
+
+  constructor(fileSystem: FileSystem, path: () => string) {
+    this.#fileSystem = fileSystem;
+    this.#path = path;
+  }
+
+  /** The number of the first name that `from` returned last. */
+  get position(): number {
+    return this.#start;
+  }
+
+  /** The names from `position` on that are there already, at least one unless the listing ends. */
+  async from(position: number): Promise<readonly NamedEntry[]> {
+    if (position < this.#start) await this.#rewind();
+    for (;;) {
+      const skipped = Math.min(position - this.#start, this.#names.length);
+      if (skipped > 0) {
+        this.#names = this.#names.slice(skipped);
+        this.#start += skipped;
+      }
+      if (this.#names.length > 0 || this.#isComplete) return this.#names;
+      await this.#load();
+    }
+  }
+
+  async close(): Promise<void> {
+    await this.#pages?.return(undefined);
+  }
+
+  async #load(): Promise<void> {
+    this.#pages ??= this.#fileSystem.readdir(this.#path());
+    const { value, done } = await this.#pages.next();
+    if (done) this.#isComplete = true;
+    else this.#names = value;
+  }
+
+  async #rewind(): Promise<void> {
+    await this.close();
+    this.#pages = undefined;
+    this.#names = [];
+    this.#start = 0;
+    this.#isComplete = false;
+  }
+}

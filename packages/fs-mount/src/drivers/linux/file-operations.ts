@@ -1,0 +1,219 @@
+import { FileSystemError } from '../../errno.js';
+import type { FileHandle } from '../../file-handle.js';
+import type { AttributeOperations } from './attribute-operations.js';
+import { FOPEN, OPCODE, REQUEST_FLAG } from './fuse-constants.js';
+import { REPLY } from './fuse-replies.js';
+import { REQUEST, type Request } from './fuse-requests.js';
+import type { NameOperations } from './name-operations.js';
+import type { Node } from './node-table.js';
+import type { ReadBuffers } from './read-buffers.js';
+import { BODY } from './replies.js';
+import type { Handlers, SessionContext } from './session-context.js';
+
+const O_ACCMODE = 3;
+const O_EXCL = 0o200;
+const O_TRUNC = 0o1000;
+const O_APPEND = 0o2000;
+const FALLOC_FL_KEEP_SIZE = 1;
+const FALLOC_FL_PUNCH_HOLE = 2;
+const FALLOC_FL_ZERO_RANGE = 16;
+const ZEROS = new Uint8Array(1024 * 1024);
+
+/** Opening files and what is done with a handle. */
+export class FileOperations {
+  readonly #context: SessionContext;
+  readonly #buffers: ReadBuffers;
+  readonly #names: NameOperations;
+  readonly #attributes: AttributeOperations;
+
+  constructor(
+    context: SessionContext,
+    others: {
+      readonly buffers: ReadBuffers;
+      readonly names: NameOperations;
+      readonly attributes: AttributeOperations;
+    }
+  ) {
+    this.#context = context;
+    this.#buffers = others.buffers;
+    this.#names = others.names;
+    this.#attributes = others.attributes;
+  }
+
+  handlers(): Handlers {
+    return {
+      [OPCODE.FUSE_OPEN]: (request) => this.#open(request),
+      [OPCODE.FUSE_CREATE]: (request) => this.#create(request),
+      [OPCODE.FUSE_READ]: (request) => this.#read(request),
+      [OPCODE.FUSE_WRITE]: (request) => this.#write(request),
+      [OPCODE.FUSE_FLUSH]: (request) => this.#flush(request),
+      [OPCODE.FUSE_FSYNC]: (request) => this.#fsync(request),
+      [OPCODE.FUSE_RELEASE]: (request) => this.#release(request),
+      [OPCODE.FUSE_FALLOCATE]: (request) => this.#fallocate(request)
+    };
+  }
+
+  async #open(request: Request): Promise<void> {
+    const { nodes, fileSystem, handles, replies } = this.#context;
+    const flags = request.u32(REQUEST.fuse_open_in.flags);
+    const killsSetId =
+      (request.u32(REQUEST.fuse_open_in.open_flags) & REQUEST_FLAG.FUSE_OPEN_KILL_SUIDGID) !== 0;
+    const node = nodes.get(request.nodeId);
+    const options = openOptions(flags);
+    const handle = await this.#opening(node, () => fileSystem.open(nodes.pathOf(node), options));
+    if (killsSetId) await this.#attributes.killSetId(node);
+    const fh = handles.addFile({ node, handle });
+    const answerFlags = keepCacheFlag(node, handle) | (options.writable ? 0 : FOPEN.FOPEN_NOFLUSH);
+    if (!replies.opened(request.unique, fh, answerFlags)) await this.#close(fh);
+  }
+
+  async #create(request: Request): Promise<void> {
+    const { nodes, fileSystem, handles, replies } = this.#context;
+    const layout = REQUEST.fuse_create_in;
+    const flags = request.u32(layout.flags);
+    const mode = request.u32(layout.mode);
+    const name = request.text(layout.bytes);
+    const parent = nodes.get(request.nodeId);
+    const path = nodes.pathIn(parent, name);
+    const { uid, gid } = await this.#names.ownerIn(parent, request);
+    const handle = await fileSystem.create(path, mode, {
+      ...openOptions(flags),
+      exclusive: (flags & O_EXCL) !== 0,
+      owner: { uid, gid }
+    });
+    const node = nodes.lookup(parent, name);
+    node.openCount++;
+    node.cachedVersion = undefined;
+    const fh = handles.addFile({ node, handle });
+    if (replies.created(request.unique, { node, attributes: handle.attributes() }, fh)) return;
+    nodes.forget(node.id, 1);
+    await this.#close(fh);
+  }
+
+  async #read(request: Request): Promise<void> {
+    const { handles, replies } = this.#context;
+    const layout = REQUEST.fuse_read_in;
+    const { handle } = handles.file(request.u64(layout.fh));
+    const offset = request.u64(layout.offset);
+    const size = request.u32(layout.size);
+    const buffer = this.#buffers.take(size);
+    try {
+      const count = await handle.read(offset, buffer.subarray(0, size));
+      replies.send(request.unique, 0, [buffer.subarray(0, count)]);
+    } finally {
+      this.#buffers.give(buffer);
+    }
+  }
+
+  async #write(request: Request): Promise<void> {
+    const { handles, replies } = this.#context;
+    const layout = REQUEST.fuse_write_in;
+    const { handle, node } = handles.file(request.u64(layout.fh));
+    const offset = request.u64(layout.offset);
+    const flags = request.u32(layout.write_flags);
+    const bytes = request.view(layout.bytes, request.u32(layout.size));
+    const isPage = (flags & REQUEST_FLAG.FUSE_WRITE_CACHE) !== 0;
+    request.isKept = true;
+    try {
+      await (isPage ? handle.writeBack(offset, bytes) : handle.write(offset, bytes));
+    } finally {
+      replies.release(request.slotIndex);
+    }
+    if ((flags & REQUEST_FLAG.FUSE_WRITE_KILL_SUIDGID) !== 0) await this.#attributes.killSetId(node);
+    replies.writer.u32(BODY + REPLY.fuse_write_out.size, bytes.byteLength);
+    replies.writer.u32(BODY + REPLY.fuse_write_out.size + 4, 0);
+    replies.send(request.unique, REPLY.fuse_write_out.bytes);
+  }
+
+  async #flush(request: Request): Promise<void> {
+    const { handle } = this.#context.handles.file(request.u64(REQUEST.fuse_flush_in.fh));
+    await handle.flush();
+    this.#context.replies.done(request.unique);
+  }
+
+  async #fsync(request: Request): Promise<void> {
+    const { handle } = this.#context.handles.file(request.u64(REQUEST.fuse_fsync_in.fh));
+    await handle.fsync();
+    this.#context.replies.done(request.unique);
+  }
+
+  async #release(request: Request): Promise<void> {
+    await this.#close(request.u64(REQUEST.fuse_release_in.fh));
+    this.#context.replies.done(request.unique);
+  }
+
+  /** Space is taken when bytes come: to allocate is to grow. Holes and zeroed ranges read as zeros. */
+  async #fallocate(request: Request): Promise<void> {
+    const { handles, replies } = this.#context;
+    const layout = REQUEST.fuse_fallocate_in;
+    const { handle } = handles.file(request.u64(layout.fh));
+    const offset = request.u64(layout.offset);
+    const end = offset + request.u64(layout.length);
+    const mode = request.u32(layout.mode);
+    const isZeroing = (mode & (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE)) !== 0;
+    if ((mode & ~(FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE)) !== 0)
+      throw new FileSystemError('EOPNOTSUPP', 'ranges are not collapsed or inserted');
+    if (isZeroing) await zero(handle, offset, Math.min(end, handle.state.size));
+    if ((mode & FALLOC_FL_KEEP_SIZE) === 0 && end > handle.state.size) await handle.truncate(end);
+    replies.done(request.unique);
+  }
+
+  /** A file that is unlinked while it is being opened must be found by its alias. */
+  async #opening(node: Node, open: () => Promise<FileHandle>): Promise<FileHandle> {
+    node.openCount++;
+    try {
+      return await open();
+    } catch (error) {
+      node.openCount--;
+      throw error;
+    }
+  }
+
+  async #close(fh: number): Promise<void> {
+    const { handles, fileSystem, nodes } = this.#context;
+    const { node, handle } = handles.removeFile(fh);
+    node.openCount--;
+    const { state } = handle;
+    try {
+      await handle.release();
+    } finally {
+      if (!node.parent && node !== nodes.root && node.openCount === 0 && node.path !== undefined) {
+        const alias = node.path;
+        node.path = undefined;
+        await fileSystem.unlink(alias).catch(() => undefined);
+      } else if (node.openCount === 0) {
+        node.cachedVersion = state.isDetached ? undefined : versionOf(handle);
+      }
+    }
+  }
+}
+
+function openOptions(flags: number) {
+  return {
+    writable: (flags & O_ACCMODE) !== 0,
+    append: (flags & O_APPEND) !== 0,
+    truncate: (flags & O_TRUNC) !== 0
+  };
+}
+
+/** Zeros from `offset` to `end`, which lies within the file. */
+async function zero(handle: FileHandle, offset: number, end: number): Promise<void> {
+  const { size } = handle.state;
+  if (offset < end && end === size) {
+    await handle.truncate(offset);
+    return handle.truncate(size);
+  }
+  for (let position = offset; position < end; position += ZEROS.byteLength)
+    await handle.writeBack(position, ZEROS.subarray(0, Math.min(ZEROS.byteLength, end - position)));
+}
+
+/** The pages the kernel has are still those of the file: nobody else has changed it since it was last closed here. */
+function keepCacheFlag(node: Node, handle: FileHandle): number {
+  const isSame = node.cachedVersion !== undefined && node.cachedVersion === versionOf(handle);
+  return isSame || node.openCount > 1 ? FOPEN.FOPEN_KEEP_CACHE : 0;
+}
+
+function versionOf(handle: FileHandle): string | undefined {
+  const { base, isDirty } = handle.state;
+  return base && !isDirty ? `${base.etag} ${base.generation}` : undefined;
+}

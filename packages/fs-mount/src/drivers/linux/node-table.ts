@@ -1,0 +1,197 @@
+import { FileSystemError } from '../../errno.js';
+
+export const ROOT_ID = 1;
+/** Below 2⁵³ and above the root. */
+const ID_LIMIT = 2 ** 52;
+
+/** A file or directory that the kernel knows by number. Names change; the number stays as long as the kernel knows it. */
+export interface Node {
+  readonly id: number;
+  name: string;
+  /** Undefined for the root, and for what was removed while the kernel still knows it. */
+  parent: Node | undefined;
+  children: Map<string, Node> | undefined;
+  /** How often the kernel was told of it and has not forgotten it. */
+  lookupCount: number;
+  /** Handles, and opens under way. */
+  openCount: number;
+  /** Known while nothing above was renamed. */
+  path: string | undefined;
+  /** The version whose bytes the kernel's pages are, where that is known. */
+  cachedVersion: string | undefined;
+}
+
+/**
+ * The kernel's numbers and the paths they stand for. A number is made of the names on the way to the file, so that it is
+ * the same after the next mount and programs that remember it (git) find nothing changed; where another file has it, the
+ * next free one is taken. Bounded by what the kernel remembers: it forgets under memory pressure.
+ */
+export class NodeTable {
+  readonly #nodes = new Map<number, Node>();
+  readonly root: Node = newNode(ROOT_ID, '', undefined);
+
+  constructor() {
+    this.root.path = '/';
+    this.root.lookupCount = 1;
+    this.#nodes.set(ROOT_ID, this.root);
+  }
+
+  get count(): number {
+    return this.#nodes.size;
+  }
+
+  find(id: number): Node | undefined {
+    return this.#nodes.get(id);
+  }
+
+  /** Fails with `ESTALE` for a number the kernel was never given. */
+  get(id: number): Node {
+    const node = this.#nodes.get(id);
+    if (!node) throw new FileSystemError('ESTALE', 'the file is not known any more');
+    return node;
+  }
+
+  /** Fails with `ENOENT` for what was removed. */
+  pathOf(node: Node): string {
+    node.path ??= this.#pathOf(node);
+    return node.path;
+  }
+
+  pathIn(parent: Node, name: string): string {
+    const path = this.pathOf(parent);
+    return path === '/' ? `/${name}` : `${path}/${name}`;
+  }
+
+  /** The number a name has or would get, for listings. */
+  idOf(parent: Node, name: string): number {
+    return parent.children?.get(name)?.id ?? hashOf(parent.id, name);
+  }
+
+  findChild(parent: Node, name: string): Node | undefined {
+    return parent.children?.get(name);
+  }
+
+  /** The node of a name; counts that the kernel is told of it. */
+  lookup(parent: Node, name: string): Node {
+    const known = parent.children?.get(name);
+    if (known) {
+      known.lookupCount++;
+      return known;
+    }
+    const node = newNode(this.#freeId(parent, name), name, parent);
+    node.lookupCount = 1;
+    this.#nodes.set(node.id, node);
+    childrenOf(parent).set(name, node);
+    return node;
+  }
+
+  /** The kernel has forgotten `count` of the times it was told. */
+  forget(id: number, count: number): void {
+    const node = this.#nodes.get(id);
+    if (!node || node === this.root) return;
+    node.lookupCount = Math.max(0, node.lookupCount - count);
+    this.#dropUnused(node);
+  }
+
+  /**
+   * The name is gone. The node stays until the kernel forgets it; `alias` is the path its open file is found under
+   * meanwhile.
+   */
+  remove(node: Node, alias?: string): void {
+    const { parent } = node;
+    if (!parent) return;
+    if (parent.children?.get(node.name) === node) parent.children.delete(node.name);
+    node.parent = undefined;
+    this.#forgetPaths(node);
+    node.path = alias;
+    this.#dropUnused(parent);
+  }
+
+  /** What is below moves along. Whatever has the new name must have been removed from it. */
+  move(node: Node, parent: Node, name: string): void {
+    const before = node.parent;
+    if (before?.children?.get(node.name) === node) before.children.delete(node.name);
+    node.parent = parent;
+    node.name = name;
+    childrenOf(parent).set(name, node);
+    this.#forgetPaths(node);
+    if (before) this.#dropUnused(before);
+  }
+
+  exchange(one: Node, other: Node): void {
+    const [parent, name] = [one.parent, one.name];
+    const [otherParent, otherName] = [other.parent, other.name];
+    if (!parent || !otherParent) return;
+    parent.children?.delete(name);
+    otherParent.children?.delete(otherName);
+    this.move(one, otherParent, otherName);
+    this.move(other, parent, name);
+  }
+
+  /** Every node but the root. */
+  *all(): Generator<Node> {
+    for (const node of this.#nodes.values()) if (node !== this.root) yield node;
+  }
+
+  #pathOf(node: Node): string {
+    const { parent, name } = node;
+    if (!parent) throw new FileSystemError('ENOENT', `${name} was removed`);
+    return this.pathIn(parent, name);
+  }
+
+  #forgetPaths(node: Node): void {
+    node.path = undefined;
+    if (node.children) for (const child of node.children.values()) this.#forgetPaths(child);
+  }
+
+  /** A node is needed for the paths of what is below it even when the kernel has forgotten it first. */
+  #dropUnused(node: Node): void {
+    let unused: Node | undefined = node;
+    while (unused && unused !== this.root && unused.lookupCount === 0 && !unused.children?.size) {
+      this.#nodes.delete(unused.id);
+      const parent: Node | undefined = unused.parent;
+      if (parent?.children?.get(unused.name) === unused) parent.children.delete(unused.name);
+      unused.parent = undefined;
+      unused = parent;
+    }
+  }
+
+  #freeId(parent: Node, name: string): number {
+    let id = hashOf(parent.id, name);
+    while (this.#nodes.has(id)) id = id + 1 >= ID_LIMIT ? ROOT_ID + 1 : id + 1;
+    return id;
+  }
+}
+
+function childrenOf(parent: Node): Map<string, Node> {
+  parent.children ??= new Map();
+  return parent.children;
+}
+
+function newNode(id: number, name: string, parent: Node | undefined): Node {
+  return {
+    id,
+    name,
+    parent,
+    children: undefined,
+    lookupCount: 0,
+    openCount: 0,
+    path: undefined,
+    cachedVersion: undefined
+  };
+}
+
+/** 52 bits that depend on every character and on the directory (two multiplicative hashes, as in cyrb53). */
+function hashOf(parentId: number, name: string): number {
+  let high = 0xdeadbeef ^ (parentId >>> 0);
+  let low = 0x41c6ce57 ^ Math.floor(parentId / 2 ** 32);
+  for (let index = 0; index < name.length; index++) {
+    const unit = name.charCodeAt(index);
+    high = Math.imul(high ^ unit, 2654435761);
+    low = Math.imul(low ^ unit, 1597334677);
+  }
+  high = Math.imul(high ^ (high >>> 16), 2246822507) ^ Math.imul(low ^ (low >>> 13), 3266489909);
+  low = Math.imul(low ^ (low >>> 16), 2246822507) ^ Math.imul(high ^ (high >>> 13), 3266489909);
+  const id = (low & 0xfffff) * 2 ** 32 + (high >>> 0);
+  return id > ROOT_ID ? id : ROOT_ID + 1;
+}

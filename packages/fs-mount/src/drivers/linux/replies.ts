@@ -1,0 +1,125 @@
+import type { Attributes } from '../../attributes.js';
+import type { Addon, Channel } from './addon.js';
+import { REPLY, ReplyWriter, type Validity } from './fuse-replies.js';
+import type { Node } from './node-table.js';
+
+/** Where the body of an answer begins in the head buffer. */
+export const BODY = REPLY.fuse_out_header.bytes;
+
+/** Room for the largest answer that is built and not passed through: a page of a listing. */
+export const HEAD_BYTES = 64 * 1024 + BODY;
+
+/**
+ * Answers requests, each once. An answer is built in one buffer and sent before anything else runs, so that there need
+ * not be two. What was answered early, because its program was interrupted, is not answered again: `send` and those
+ * built on it return false, and what the kernel was to be given must be taken back.
+ */
+export class Replies {
+  readonly writer: ReplyWriter;
+  readonly #addon: Addon;
+  /** The opcode of each request that waits. */
+  readonly #pending = new Map<number, number>();
+  readonly #validity: Validity;
+  #channel: Channel | undefined;
+  #whenIdle: (() => void) | undefined;
+
+  constructor(addon: Addon, head: Buffer, validity: Validity) {
+    this.#addon = addon;
+    this.writer = new ReplyWriter(head);
+    this.#validity = validity;
+  }
+
+  set channel(channel: Channel | undefined) {
+    this.#channel = channel;
+  }
+
+  pendingOpcode(unique: number): number | undefined {
+    return this.#pending.get(unique);
+  }
+
+  begin(unique: number, opcode: number): void {
+    this.#pending.set(unique, opcode);
+  }
+
+  /** Sends what was written behind the header, and the pieces behind that. */
+  send(unique: number, bodyBytes: number, pieces?: readonly Uint8Array[]): boolean {
+    let length = BODY + bodyBytes;
+    if (pieces) for (const piece of pieces) length += piece.byteLength;
+    return this.#write(unique, { headBytes: BODY + bodyBytes, length, error: 0 }, pieces);
+  }
+
+  done(unique: number): boolean {
+    return this.#write(unique, { headBytes: BODY, length: BODY, error: 0 });
+  }
+
+  fail(unique: number, errno: number): boolean {
+    return this.#write(unique, { headBytes: BODY, length: BODY, error: -errno });
+  }
+
+  entry(unique: number, node: Node, attributes: Attributes): boolean {
+    this.writer.entry(BODY, { nodeId: node.id, attributes, validity: this.#validity });
+    return this.send(unique, REPLY.fuse_entry_out.bytes);
+  }
+
+  noEntry(unique: number): boolean {
+    this.writer.noEntry(BODY, this.#validity);
+    return this.send(unique, REPLY.fuse_entry_out.bytes);
+  }
+
+  attributes(unique: number, node: Node, attributes: Attributes): boolean {
+    this.writer.attrOut(BODY, { nodeId: node.id, attributes, validity: this.#validity });
+    return this.send(unique, REPLY.fuse_attr_out.bytes);
+  }
+
+  opened(unique: number, fh: number, flags: number): boolean {
+    this.writer.openOut(BODY, fh, flags);
+    return this.send(unique, REPLY.fuse_open_out.bytes);
+  }
+
+  created(unique: number, entry: { node: Node; attributes: Attributes }, fh: number): boolean {
+    this.writer.entry(BODY, {
+      nodeId: entry.node.id,
+      attributes: entry.attributes,
+      validity: this.#validity
+    });
+    this.writer.openOut(BODY + REPLY.fuse_entry_out.bytes, fh, 0);
+    return this.send(unique, REPLY.fuse_entry_out.bytes + REPLY.fuse_open_out.bytes);
+  }
+
+  /** Gives back the buffer that a request kept. */
+  release(slotIndex: number): void {
+    if (this.#channel) this.#addon.release(this.#channel, slotIndex);
+  }
+
+  get validity(): Validity {
+    return this.#validity;
+  }
+
+  /** Resolves when every request has been answered. */
+  async idle(): Promise<void> {
+    if (this.#pending.size === 0) return;
+    await new Promise<void>((resolve) => {
+      this.#whenIdle = resolve;
+    });
+  }
+
+  #write(
+    unique: number,
+    { headBytes, length, error }: { headBytes: number; length: number; error: number },
+    pieces?: readonly Uint8Array[]
+  ): boolean {
+    if (!this.#ended(unique) || !this.#channel) return false;
+    this.writer.header(0, { length, error, unique });
+    const result = pieces
+      ? this.#addon.reply(this.#channel, headBytes, pieces)
+      : this.#addon.reply(this.#channel, headBytes);
+    // ENOENT: the program was killed meanwhile. ENODEV: the mount is gone.
+    return result === 0;
+  }
+
+  #ended(unique: number): boolean {
+    const wasPending = this.#pending.delete(unique);
+    if (this.#pending.size === 0) this.#whenIdle?.();
+    return wasPending;
+  }
+}

@@ -1,0 +1,187 @@
+import { constants } from 'node:os';
+import { findErrno } from '../../errno.js';
+import type { FileSystem } from '../../file-system.js';
+import type { OnMountEvent } from '../../mount-event.js';
+import type { Addon, Channel } from './addon.js';
+import { AttributeOperations } from './attribute-operations.js';
+import { DirectoryOperations } from './directory-operations.js';
+import { FileOperations } from './file-operations.js';
+import {
+  INIT_FLAG,
+  LONG_INIT_MINOR_VERSION,
+  MINOR_VERSION,
+  MINOR_VERSION_MIN,
+  OPCODE,
+  PROTOCOL
+} from './fuse-constants.js';
+import { REPLY, SHORT_INIT_BYTES, type Validity } from './fuse-replies.js';
+import { allocateSlot, REQUEST, Request, type RequestSlot } from './fuse-requests.js';
+import { HandleTable } from './handle-table.js';
+import { Interrupts } from './interrupts.js';
+import { NameOperations } from './name-operations.js';
+import { NodeTable } from './node-table.js';
+import { ReadBuffers } from './read-buffers.js';
+import { BODY, HEAD_BYTES, Replies } from './replies.js';
+import type { Handlers, SessionContext } from './session-context.js';
+
+/** What one read or write carries. */
+const DATA_BYTES_MAX = 1024 * 1024;
+const PAGE_BYTES = 4096;
+/** Writes that wait for memory keep theirs; when all are kept, nothing more is read. */
+const SLOT_COUNT = 8;
+const READ_BUFFERS_KEPT_MAX = 8;
+const READAHEAD_BYTES = 1024 * 1024;
+const BACKGROUND_COUNT = 64;
+const CONGESTION_COUNT = 48;
+const NO_ANSWER: ReadonlySet<number> = new Set([
+  OPCODE.FUSE_FORGET,
+  OPCODE.FUSE_BATCH_FORGET,
+  OPCODE.FUSE_INTERRUPT
+]);
+/** Wanted where the kernel has it. */
+const WANTED = Object.values(INIT_FLAG).reduce((all, flag) => all | flag, 0);
+
+const OPERATION_NAMES = new Map<number, string>(
+  Object.entries(OPCODE).map(([name, opcode]) => [opcode, name])
+);
+
+export interface SessionOptions {
+  readonly addon: Addon;
+  /** Becomes the session's. */
+  readonly device: number;
+  readonly fileSystem: FileSystem;
+  readonly attributeTtlMs: number;
+  readonly onEvent: OnMountEvent;
+}
+
+/** One mount's talk with the kernel, from INIT until the device is closed. */
+export class Session {
+  /** Resolves when the kernel asks no more. */
+  readonly ended: Promise<void>;
+  readonly #options: SessionOptions;
+  readonly #slots: readonly RequestSlot[];
+  readonly #context: SessionContext;
+  readonly #handlers: Handlers;
+  readonly #interrupts: Interrupts;
+  readonly #channel: Channel;
+
+  constructor(options: SessionOptions) {
+    const { addon, device, fileSystem, attributeTtlMs } = options;
+    this.#options = options;
+    this.#slots = Array.from({ length: SLOT_COUNT }, () => allocateSlot(DATA_BYTES_MAX));
+    const head = Buffer.alloc(HEAD_BYTES);
+    const replies = new Replies(addon, head, validityOf(attributeTtlMs));
+    this.#context = { fileSystem, replies, nodes: new NodeTable(), handles: new HandleTable() };
+    this.#interrupts = new Interrupts(replies);
+    this.#handlers = this.#allHandlers();
+    let end: () => void = () => undefined;
+    this.ended = new Promise((resolve) => {
+      end = resolve;
+    });
+    this.#channel = addon.attach(
+      device,
+      this.#slots.map(({ bytes }) => bytes),
+      head,
+      (slotIndex, length) => this.#receive(slotIndex, length),
+      (errno) => {
+        if (errno !== constants.errno.ENODEV) this.#reportBug('read', new Error(`/dev/fuse: errno ${errno}`));
+        end();
+      }
+    );
+    replies.channel = this.#channel;
+  }
+
+  /** Answers what is being done, within reason, and closes the device. */
+  async close(): Promise<void> {
+    const { replies, handles } = this.#context;
+    this.#interrupts.close();
+    replies.channel = undefined;
+    this.#options.addon.detach(this.#channel);
+    await handles.releaseAll();
+  }
+
+  /** Resolves when every request that was read is answered. */
+  idle(): Promise<void> {
+    return this.#context.replies.idle();
+  }
+
+  #allHandlers(): Handlers {
+    const context = this.#context;
+    const names = new NameOperations(context);
+    const attributes = new AttributeOperations(context);
+    const buffers = new ReadBuffers(DATA_BYTES_MAX, READ_BUFFERS_KEPT_MAX);
+    return {
+      ...names.handlers(),
+      ...attributes.handlers(),
+      ...new DirectoryOperations(context).handlers(),
+      ...new FileOperations(context, { buffers, names, attributes }).handlers(),
+      [OPCODE.FUSE_INIT]: (request) => this.#init(request),
+      [OPCODE.FUSE_DESTROY]: (request) => void context.replies.done(request.unique),
+      [OPCODE.FUSE_INTERRUPT]: (request) =>
+        this.#interrupts.interrupted(request.u64(REQUEST.fuse_interrupt_in.unique))
+    };
+  }
+
+  /** Returns whether the request keeps its slot. */
+  #receive(slotIndex: number, length: number): boolean {
+    const { replies } = this.#context;
+    const request = new Request(this.#slots[slotIndex]!, slotIndex, length);
+    const { opcode, unique } = request;
+    if (!NO_ANSWER.has(opcode)) replies.begin(unique, opcode);
+    const handler = this.#handlers[opcode];
+    if (!handler) {
+      replies.fail(unique, constants.errno.ENOSYS);
+      return false;
+    }
+    try {
+      handler(request)?.catch((error: unknown) => this.#fail(request, error));
+    } catch (error) {
+      this.#fail(request, error);
+    }
+    return request.isKept;
+  }
+
+  #fail({ unique, opcode }: Request, error: unknown): void {
+    const errno = findErrno(error);
+    // A program gets an answer whatever happens; a request without one would block it for ever.
+    if (errno === undefined) this.#reportBug(OPERATION_NAMES.get(opcode) ?? String(opcode), error);
+    this.#context.replies.fail(unique, errno ?? constants.errno.EIO);
+  }
+
+  #reportBug(operation: string, error: unknown): void {
+    this.#options.onEvent({ type: 'bug', operation, error });
+  }
+
+  /** Agrees on a version and on what both sides can do. */
+  #init(request: Request): void {
+    const { replies } = this.#context;
+    const { writer } = replies;
+    const layout = REPLY.fuse_init_out;
+    const major = request.u32(REQUEST.fuse_init_in.major);
+    const minor = request.u32(REQUEST.fuse_init_in.minor);
+    const isTooOld =
+      major < PROTOCOL.FUSE_KERNEL_VERSION ||
+      (major === PROTOCOL.FUSE_KERNEL_VERSION && minor < MINOR_VERSION_MIN);
+    if (isTooOld) return void replies.fail(request.unique, constants.errno.EPROTO);
+    writer.zeros(BODY, layout.bytes);
+    writer.u32(BODY + layout.major, PROTOCOL.FUSE_KERNEL_VERSION);
+    writer.u32(BODY + layout.minor, MINOR_VERSION);
+    // A newer kernel asks again with our major version.
+    if (major > PROTOCOL.FUSE_KERNEL_VERSION) return void replies.send(request.unique, layout.bytes);
+    const flags = request.u32(REQUEST.fuse_init_in.flags) & WANTED;
+    const readahead = Math.max(request.u32(REQUEST.fuse_init_in.max_readahead), READAHEAD_BYTES);
+    writer.u32(BODY + layout.max_readahead, readahead);
+    writer.u32(BODY + layout.flags, flags);
+    writer.u16(BODY + layout.max_background, BACKGROUND_COUNT);
+    writer.u16(BODY + layout.congestion_threshold, CONGESTION_COUNT);
+    writer.u32(BODY + layout.max_write, DATA_BYTES_MAX);
+    writer.u32(BODY + layout.time_gran, 1);
+    writer.u16(BODY + layout.max_pages, DATA_BYTES_MAX / PAGE_BYTES);
+    replies.send(request.unique, minor < LONG_INIT_MINOR_VERSION ? SHORT_INIT_BYTES : layout.bytes);
+  }
+}
+
+function validityOf(ttlMs: number): Validity {
+  const seconds = Math.floor(ttlMs / 1000);
+  return { seconds, nanoseconds: Math.round((ttlMs - seconds * 1000) * 1e6) };
+}
