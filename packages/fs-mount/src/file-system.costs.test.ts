@@ -103,6 +103,34 @@ t.test('writers wait when the write memory is full and go on when the store take
   t.equal((await store.direct.objects.head({ bucket: BUCKET, key: 'big' })).size, 40 * MIB);
 });
 
+t.test('a writer that fills the memory while its file is stored goes on right after that', async (t) => {
+  await using drive = await startDrive();
+  const { fileSystem, store } = drive;
+  const handle = await fileSystem.create('/f', 0o644, { writable: true });
+  const block = pattern(MIB);
+  const turns = async (count: number) => {
+    for (let turn = 0; turn < count; turn++) await new Promise((resolve) => setImmediate(resolve));
+  };
+  const writes = store.hold('uploads.write');
+  let written = 0;
+  const writing = (async () => {
+    for (; written < 100; written++) await handle.write(written * MIB, block);
+  })();
+  await turns(1000);
+  t.ok(written < 40, `the memory is full after ${written} MiB, and the file is being stored`);
+  const complete = store.hold('uploads.complete');
+  writes.release();
+  await turns(1000);
+  t.ok(written < 80, `it is full again after ${written} MiB`);
+  complete.release();
+  await turns(10_000);
+  t.equal(written, 100, 'without the help of time');
+  await writing;
+  await handle.flush();
+  t.equal((await store.direct.objects.head({ bucket: BUCKET, key: 'f' })).size, 100 * MIB);
+  await handle.release();
+});
+
 t.test('writing and reading can go on while a large file is being stored', async (t) => {
   await using drive = await startDrive();
   const { fileSystem, store, clock } = drive;

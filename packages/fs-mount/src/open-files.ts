@@ -136,6 +136,8 @@ export class OpenFiles {
     byBytes.sort((a, b) => b.dirtyBytes - a.dirtyBytes);
     for (const state of byBytes) {
       await this.#commitQuietly(state);
+      // What was written meanwhile may have filled the memory again, and could not be sent before that was stored.
+      state.pump(true);
       if (memory.usedBytes < memory.limitBytes / 2) return;
     }
   }
