@@ -47,7 +47,7 @@ export function recursiveOption(description: string): OptionSpec<boolean> {
 
 export const driverOption = value(
   '--driver <name>',
-  `what speaks to the kernel: ${DRIVER_NAMES.join(' or ')} (default: fuse-native)`,
+  `what speaks to the kernel: ${DRIVER_NAMES.join(' or ')} (default: the first that is here)`,
   parseOneOf(DRIVER_NAMES)
 );
 

@@ -47,7 +47,7 @@ export interface MountOptions {
   readonly deadlineMs?: number;
   readonly clock?: Clock;
   readonly onEvent?: OnMountEvent;
-  /** Default `fuse-native`; see docs/design/0006. */
+  /** Default: `linux` where it was built, else `fuse-native`, which is told as an event. */
   readonly driver?: Driver | DriverName;
   /** For the bytes of removed files that are still open. Default: the system's folder for temporary files. */
   readonly scratchDirectory?: string;
@@ -63,9 +63,9 @@ export function parseMountOptions(options: MountOptions): {
   requireThat(umask >= 0 && umask <= 0o777, 'umask is between 0 and 0777');
   requireThat(!prefix.startsWith('/') && !prefix.includes('//'), 'prefix is a path without leading slash');
   const onEvent = options.onEvent ?? (() => undefined);
-  const { driver = 'fuse-native' } = options;
+  const { driver } = options;
   return {
-    driver: typeof driver === 'string' ? chooseDriver(driver, onEvent) : driver,
+    driver: typeof driver === 'object' ? driver : chooseDriver(driver, onEvent),
     fileSystem: {
       store: options.client,
       bucket: options.bucket,
