@@ -57,9 +57,11 @@ export function encodeRoot({ logId, checkpoint }: PartitionRoot): Uint8Array {
 }
 
 export function decodeRoot(bytes: Uint8Array): PartitionRoot {
-  const [version, logId, fields] = unpack(bytes) as [number, string, readonly number[] | null];
+  const unpacked = unpack(bytes);
+  if (!Array.isArray(unpacked)) throw unreadable('root', 0);
+  const [version, logId, fields] = unpacked as [number, string, readonly number[] | null];
   if (version !== VERSION) throw unreadable('root', version);
-  if (!fields) return { logId, checkpoint: undefined };
+  if (!Array.isArray(fields)) return { logId, checkpoint: undefined };
   const [
     firstExtent,
     firstOffset,
@@ -106,12 +108,15 @@ export function encodeCheckpointBlock(rows: readonly Row[]): Uint8Array {
 
 export function decodeCheckpointBlock(bytes: Uint8Array): Row[] {
   const block = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  if (block.byteLength < BLOCK_HEADER_BYTES) throw cut();
   if (block.readUInt32LE(0) !== VERSION) throw unreadable('checkpoint', block.readUInt32LE(0));
   const rows: Row[] = [];
   let at = BLOCK_HEADER_BYTES;
   for (let count = block.readUInt32LE(4); count > 0; count--) {
+    if (at + ROW_HEADER_BYTES > block.byteLength) throw cut();
     const keyEnd = at + ROW_HEADER_BYTES + block.readUInt16LE(at);
     const end = keyEnd + block.readUInt32LE(at + 2);
+    if (end > block.byteLength) throw cut();
     const key = block.toString('latin1', at + ROW_HEADER_BYTES, keyEnd) as RowKey;
     rows.push({ key, value: block.subarray(keyEnd, end) });
     at = end;
@@ -124,4 +129,8 @@ function unreadable(what: string, version: number): StoreError {
     'ChecksumMismatch',
     `The partition's ${what} has version ${version}, not ${VERSION}. Open it with the release that wrote it.`
   );
+}
+
+function cut(): StoreError {
+  return new StoreError('ChecksumMismatch', 'A block of a checkpoint ends early. Restore its stream.');
 }
