@@ -49,6 +49,8 @@ export class FileState {
   base: ObjectHead | undefined;
   size: number;
   handleCount = 0;
+  /** Grows whenever bytes that others wrote may have come to lie under those of the file. */
+  foreignChangeCount = 0;
   /** No name leads here any more. */
   isDetached = false;
   /** Since when there is something to commit. */
@@ -155,7 +157,7 @@ export class FileState {
     // A key that was deleted and made again counts its generations from one.
     const isNewer =
       head.generation > base.generation || (head.etag !== base.etag && head.modifiedAtMs > base.modifiedAtMs);
-    if (isNewer) this.#rebase(head);
+    if (isNewer) this.#rebaseOnForeign(head);
   }
 
   /** The file has another key; `head` as the store has it there, where that is known. */
@@ -329,7 +331,7 @@ export class FileState {
     const { store, bucket } = this.#services;
     try {
       const head = await store.objects.head({ bucket, key: this.key });
-      if (this.base === base) this.#rebase(head);
+      if (this.base === base) this.#rebaseOnForeign(head);
     } catch (error) {
       if (!isStoreError(error, 'NoSuchKey')) throw error;
       throw new FileSystemError('ESTALE', `${this.key} was removed elsewhere`, { cause: error });
@@ -343,9 +345,16 @@ export class FileState {
     const head = await commitLayer({ store, target, layer, size, attributes: this.#attributes });
     layer.extents.clear();
     this.#frozen = undefined;
+    // Each change of a key counts its generation up by one: the version between was not ours.
+    if (head.generation !== (target.base?.generation ?? 0) + 1) this.foreignChangeCount++;
     this.#rebase(head);
     if (!this.isDirty) this.dirtySinceMs = undefined;
     onCommitted(this, head);
+  }
+
+  #rebaseOnForeign(head: ObjectHead): void {
+    if (head.etag !== this.base?.etag) this.foreignChangeCount++;
+    this.#rebase(head);
   }
 
   #rebase(head: ObjectHead): void {

@@ -1,11 +1,12 @@
 import { FileSystemError } from '../../errno.js';
 import type { FileHandle } from '../../file-handle.js';
+import type { FileState } from '../../file-state.js';
 import type { AttributeOperations } from './attribute-operations.js';
 import { FOPEN, OPCODE, REQUEST_FLAG } from './fuse-constants.js';
 import { REPLY } from './fuse-replies.js';
 import { REQUEST, type Request } from './fuse-requests.js';
 import type { NameOperations } from './name-operations.js';
-import type { Node } from './node-table.js';
+import type { CachedPages, Node } from './node-table.js';
 import type { ReadBuffers } from './read-buffers.js';
 import { BODY } from './replies.js';
 import type { Handlers, SessionContext } from './session-context.js';
@@ -83,7 +84,7 @@ export class FileOperations {
     });
     const node = nodes.lookup(parent, name);
     node.openCount++;
-    node.cachedVersion = undefined;
+    node.cached = pagesOf(handle.state);
     const fh = handles.addFile({ node, handle });
     if (replies.created(request.unique, { node, attributes: handle.attributes() }, fh)) return;
     nodes.forget(node.id, 1);
@@ -182,7 +183,8 @@ export class FileOperations {
         node.path = undefined;
         await fileSystem.unlink(alias).catch(() => undefined);
       } else if (node.openCount === 0) {
-        node.cachedVersion = state.isDetached ? undefined : versionOf(handle);
+        const etag = areOf(node.cached, state) ? etagOf(state) : undefined;
+        node.cached = etag === undefined ? undefined : { etag };
       }
     }
   }
@@ -207,13 +209,27 @@ async function zero(handle: FileHandle, offset: number, end: number): Promise<vo
     await handle.writeBack(position, ZEROS.subarray(0, Math.min(ZEROS.byteLength, end - position)));
 }
 
-/** The pages the kernel has are still those of the file: nobody else has changed it since it was last closed here. */
-function keepCacheFlag(node: Node, handle: FileHandle): number {
-  const isSame = node.cachedVersion !== undefined && node.cachedVersion === versionOf(handle);
-  return isSame || node.openCount > 1 ? FOPEN.FOPEN_KEEP_CACHE : 0;
+/**
+ * Keeps the pages the kernel has when nobody else has changed the file since they were read or written; without the flag
+ * the kernel drops them.
+ */
+function keepCacheFlag(node: Node, { state }: FileHandle): number {
+  const isSame = areOf(node.cached, state);
+  node.cached = pagesOf(state);
+  return isSame ? FOPEN.FOPEN_KEEP_CACHE : 0;
 }
 
-function versionOf(handle: FileHandle): string | undefined {
-  const { base, isDirty } = handle.state;
-  return base && !isDirty ? `${base.etag} ${base.generation}` : undefined;
+function areOf(pages: CachedPages | undefined, state: FileState): boolean {
+  if (pages === undefined) return false;
+  if ('etag' in pages) return pages.etag === etagOf(state);
+  return pages.state === state && pages.foreignChangeCount === state.foreignChangeCount;
+}
+
+function pagesOf(state: FileState): CachedPages {
+  return { state, foreignChangeCount: state.foreignChangeCount };
+}
+
+/** Undefined where the bytes are not those of a stored version. */
+function etagOf({ base, isDirty, isDetached }: FileState): string | undefined {
+  return isDirty || isDetached ? undefined : base?.etag;
 }

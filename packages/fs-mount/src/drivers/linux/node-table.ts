@@ -1,4 +1,5 @@
 import { FileSystemError } from '../../errno.js';
+import type { FileState } from '../../file-state.js';
 
 export const ROOT_ID = 1;
 /** Below 2⁵³ and above the root. */
@@ -17,9 +18,14 @@ export interface Node {
   openCount: number;
   /** Known while nothing above was renamed. */
   path: string | undefined;
-  /** The version whose bytes the kernel's pages are, where that is known. */
-  cachedVersion: string | undefined;
+  /** What the kernel's pages of the file are known to be. */
+  cached: CachedPages | undefined;
 }
+
+/** While the file is closed: a version. While it is open: its state, as it was after so many foreign changes. */
+export type CachedPages =
+  | { readonly etag: string }
+  | { readonly state: FileState; readonly foreignChangeCount: number };
 
 /**
  * The kernel's numbers and the paths they stand for. A number is made of the names on the way to the file, so that it is
@@ -177,7 +183,7 @@ function newNode(id: number, name: string, parent: Node | undefined): Node {
     lookupCount: 0,
     openCount: 0,
     path: undefined,
-    cachedVersion: undefined
+    cached: undefined
   };
 }
 

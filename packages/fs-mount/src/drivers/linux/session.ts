@@ -27,8 +27,11 @@ import type { Handlers, SessionContext } from './session-context.js';
 /** What one read or write carries. */
 const DATA_BYTES_MAX = 1024 * 1024;
 const PAGE_BYTES = 4096;
-/** Writes that wait for memory keep theirs; when all are kept, nothing more is read. */
-const SLOT_COUNT = 8;
+/**
+ * Writes that wait for memory keep theirs; when all are kept, nothing more is read. The lowest free one is used, and memory
+ * that was never used is none: the later ones cost something only while that many writers wait.
+ */
+const SLOT_COUNT = 32;
 const READ_BUFFERS_KEPT_MAX = 8;
 const READAHEAD_BYTES = 1024 * 1024;
 const BACKGROUND_COUNT = 64;
