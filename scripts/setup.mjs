@@ -36,6 +36,8 @@ export async function ensureReady({ quiet = false, build = 'command' } = {}) {
   checkNode();
   const say = (text) => quiet || console.error(text);
   const isReady = () => !dependenciesAreStale() && !buildIsStale(build);
+  // Where it cannot be built the other driver serves, and the mount says why.
+  buildAddon();
   if (isReady()) return;
   await exclusively(say, async (lock) => {
     if (dependenciesAreStale()) {
@@ -48,8 +50,6 @@ export async function ensureReady({ quiet = false, build = 'command' } = {}) {
       say('Building …');
       await buildProject(build, { quiet, lock });
     }
-    // Where it cannot be built there is one driver less, and whoever asks for it is told why.
-    buildAddon();
   });
 }
 

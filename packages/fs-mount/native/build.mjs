@@ -8,6 +8,8 @@ import { fileURLToPath } from 'node:url';
 
 const FOLDER = dirname(fileURLToPath(import.meta.url));
 const SOURCE = join(FOLDER, 'fuse-device.c');
+/** One file takes a second or two. */
+const COMPILE_MS_MAX = 60_000;
 const FLAGS = ['-std=gnu11', '-O2', '-fPIC', '-shared', '-fvisibility=hidden', '-Wall', '-Wextra', '-Werror'];
 
 /** Where the addon is for this Node; others on the same machine have their own. */
@@ -17,8 +19,16 @@ export const ADDON = join(
   `fuse-device-${process.platform}-${process.arch}-${process.versions.modules}.node`
 );
 
-/** Builds what is missing or older than its source; returns why it could not be, or undefined. */
+/** Builds what is missing or older than its source; returns why it could not be, or undefined. Never throws. */
 export function buildAddon({ flags = [], output = ADDON } = {}) {
+  try {
+    return compile(flags, output);
+  } catch (error) {
+    return error.message;
+  }
+}
+
+function compile(flags, output) {
   if (process.platform !== 'linux') return 'the linux driver is for Linux';
   if (modifiedMs(output) > modifiedMs(SOURCE)) return undefined;
   const headers = findHeaders();
@@ -29,7 +39,7 @@ export function buildAddon({ flags = [], output = ADDON } = {}) {
   const { status, stderr, error } = spawnSync(
     process.env['CC'] ?? 'cc',
     [...FLAGS, ...flags, `-I${headers}`, SOURCE, '-o', draft],
-    { encoding: 'utf8' }
+    { encoding: 'utf8', timeout: COMPILE_MS_MAX }
   );
   if (status === 0) return void renameSync(draft, output);
   rmSync(draft, { force: true });
