@@ -57,30 +57,22 @@ export class BlockCache {
 
   /** Copies [start, end) of the version into `into`. Fails with `PreconditionFailed` when it is no longer current. */
   async read(request: ReadRequest, into: Uint8Array): Promise<void> {
-    for (;;) {
-      const missing = this.#copy(request, into);
-      if (missing.length === 0) return;
-      await Promise.all(missing.map((segment) => segment.arrival));
-    }
-  }
-
-  /** Asks for what of [start, end) is not there yet, without waiting. Failures show when somebody reads it. */
-  prefetch(request: ReadRequest): void {
-    for (const segment of this.#segmentsOf(request)) segment.arrival?.catch(() => undefined);
-  }
-
-  /** Returns the segments that have still to arrive; when there are none, everything was copied. */
-  #copy({ head, start, end }: ReadRequest, into: Uint8Array): readonly Segment[] {
-    const segments = this.#segmentsOf({ head, start, end });
+    const { start, end } = request;
+    const segments = this.#segmentsOf(request);
     const missing = segments.filter((segment) => segment.bytes === undefined);
-    if (missing.length > 0) return missing;
+    if (missing.length > 0) await Promise.all(missing.map((segment) => segment.arrival));
+    // What arrived is here even if the cache, being full, has let it go again: nothing is asked for twice.
     for (const segment of segments) {
       const from = Math.max(start, segment.offset);
       const to = Math.min(end, segment.offset + segment.length);
       into.set(segment.bytes!.subarray(from - segment.offset, to - segment.offset), from - start);
       this.#kept.get(segment);
     }
-    return missing;
+  }
+
+  /** Asks for what of [start, end) is not there yet, without waiting. Failures show when somebody reads it. */
+  prefetch(request: ReadRequest): void {
+    for (const segment of this.#segmentsOf(request)) segment.arrival?.catch(() => undefined);
   }
 
   /** The segments that make up the range; gaps are asked for. */

@@ -230,6 +230,25 @@ t.test('reading a file in order asks for large ranges ahead, and each byte once'
   t.ok(calls <= 40, `${calls} calls for 40 MiB`);
 });
 
+t.test('one read larger than the cache ends, and asks for each byte once', async (t) => {
+  await using drive = await startDrive({ readMemoryBytes: 16 * MIB });
+  const { fileSystem, store } = drive;
+  const content = pattern(40 * MIB);
+  await writeFile(fileSystem, '/f', content);
+  let asked = 0;
+  const read = store.observed.objects.read;
+  store.observed.objects.read = async (input) => {
+    asked += input.length ?? 0;
+    if (asked > 2 * content.length) throw new Error('the same bytes again and again');
+    return read(input);
+  };
+  const handle = await fileSystem.open('/f');
+  const seen = Buffer.alloc(content.length);
+  t.equal(await handle.read(0, seen), content.length);
+  t.ok(seen.equals(content));
+  t.equal(asked, content.length);
+});
+
 t.test('random reads ask for no more than their neighbourhood', async (t) => {
   await using drive = await startDrive();
   const { fileSystem, store } = drive;
