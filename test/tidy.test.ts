@@ -13,7 +13,7 @@ const ROOT = dirname(dirname(fileURLToPath(import.meta.url)));
 const LINES_MAX = 400;
 
 /** From the top down: a layer imports only layers to its right, through their index. */
-const LAYERS = ['frontend', 'partition', 'stream', 'coordination', 'platform', 'api'];
+const LAYERS = ['frontend', 'partition', 'stream', 'coordination', 'rpc', 'platform', 'api'];
 
 /** What each package and the command may import of the project. */
 const PACKAGE_ARROWS: Record<string, readonly string[]> = {
