@@ -9,15 +9,14 @@ import {
   StoreError
 } from '../api/index.js';
 import { type Clock, type HttpSocket, receiveInto, type SocketReceiving } from '../platform/index.js';
+import { FrameOutbox, type TailMemory } from '../rpc/index.js';
 import type { AccessKeys } from './access-keys.js';
 import type { BytesInFlight } from './bytes-in-flight.js';
 import { type AdmittedCall, CallAdmission } from './call-admission.js';
 import type { Caller, Dispatcher } from './dispatcher.js';
-import { FrameOutbox } from './frame-outbox.js';
 import { FramedSubscription } from './framed-subscription.js';
 import { findProcedure, SUBSCRIPTION_BYTES, WATCH_PATH } from './procedures.js';
 import { errorFrame } from './public-error.js';
-import type { TailMemory } from './tail-memory.js';
 
 export interface FramedConnectionOptions {
   readonly socket: HttpSocket;

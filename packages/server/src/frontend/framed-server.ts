@@ -1,6 +1,7 @@
 import type { Logger } from 'pino';
 import { FRAMED_PROTOCOL, isStoreError, LIMITS, StoreError } from '../api/index.js';
 import type { Clock, HttpRequest, HttpSocket } from '../platform/index.js';
+import { TailMemory } from '../rpc/index.js';
 import type { AccessKeys } from './access-keys.js';
 import { type Authenticator, findBearerToken } from './authenticator.js';
 import type { BytesInFlight } from './bytes-in-flight.js';
@@ -8,7 +9,6 @@ import type { Dispatcher } from './dispatcher.js';
 import { FramedConnection } from './framed-connection.js';
 import { refuse } from './http-answers.js';
 import type { Metrics } from './metrics.js';
-import { TailMemory } from './tail-memory.js';
 
 export interface FramedServerOptions {
   readonly keys: AccessKeys;

@@ -1,6 +1,6 @@
 import { FRAME_KIND, type Frame, StoreError, SUBSCRIPTION_CREDIT } from '../api/index.js';
+import type { FrameOutbox } from '../rpc/index.js';
 import type { Caller, Dispatcher } from './dispatcher.js';
-import type { FrameOutbox } from './frame-outbox.js';
 import { WATCH } from './procedures.js';
 import { errorFrame } from './public-error.js';
 

@@ -28,6 +28,14 @@ export type {
 } from './ordered-store.js';
 export type { Random } from './random.js';
 export { seededRandom } from './seeded-random.js';
+export {
+  type SocketConnectOptions,
+  type SocketListener,
+  type SocketListenOptions,
+  type SocketNetwork,
+  type SocketTls,
+  systemSocketNetwork
+} from './socket-network.js';
 export { receiveInto, type SocketReceiver, type SocketReceiving } from './socket-receiving.js';
 export { systemClock } from './system-clock.js';
 export { systemDisk } from './system-disk.js';

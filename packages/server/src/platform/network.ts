@@ -8,8 +8,7 @@ import {
 } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
-import { StoreError } from '../api/index.js';
-import { systemCodeOf } from './disk-error.js';
+import { listenError } from './listen-error.js';
 
 export type HttpRequest = IncomingMessage;
 export type HttpResponse = ServerResponse;
@@ -123,27 +122,4 @@ async function closeServer(server: HttpServer, sockets: ReadonlySet<Duplex>, gra
   await Promise.all(
     [...sockets].map((socket) => new Promise<void>((resolve) => socket.once('close', () => resolve())))
   );
-}
-
-function listenError(host: string, port: number, cause: Error): StoreError {
-  const address = `${host}:${port}`;
-  return new StoreError('InvalidArgument', `Cannot listen on ${address}: ${adviceFor(cause, port)}`, {
-    cause
-  });
-}
-
-function adviceFor(cause: Error, port: number): string {
-  switch (systemCodeOf(cause)) {
-    case 'EADDRINUSE':
-      return `port ${port} is in use. Stop the process that uses it, or choose another port (0 = any free one).`;
-    case 'EACCES':
-      return `port ${port} needs more rights. Choose a port above 1023, or give the process the right to bind it.`;
-    case 'EADDRNOTAVAIL':
-      return 'this machine does not have that address. Use 127.0.0.1, or 0.0.0.0 for all addresses.';
-    case 'ENOTFOUND':
-    case 'EAI_AGAIN':
-      return 'the host name has no address. Use an address or a name that resolves.';
-    default:
-      return `${cause.message}. Choose another host or port.`;
-  }
 }

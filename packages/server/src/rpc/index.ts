@@ -1,3 +1,4 @@
+export { FrameOutbox } from './frame-outbox.js';
 export {
   type CallTable,
   combineServices,
@@ -15,3 +16,5 @@ export type {
   RoleNetwork,
   RoleService
 } from './role-network.js';
+export { TailMemory } from './tail-memory.js';
+export { splitAddress, type TcpRoleNetworkOptions, tcpRoleNetwork } from './tcp-role-network.js';

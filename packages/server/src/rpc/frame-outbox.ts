@@ -54,7 +54,11 @@ export class FrameOutbox {
    * @throws StoreError when the frame cannot be encoded; nothing is sent then, and `onWritten` is not called.
    */
   send(frame: Frame, onWritten?: () => void): number {
-    const parts = encodeFrame(frame);
+    return this.sendEncoded(encodeFrame(frame), onWritten);
+  }
+
+  /** The same for a frame that is encoded already. */
+  sendEncoded(parts: readonly Uint8Array[], onWritten?: () => void): number {
     if (this.#isEnded) {
       onWritten?.();
       return 0;
