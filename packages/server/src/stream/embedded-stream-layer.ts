@@ -3,7 +3,7 @@ import type { MetaStore } from '../coordination/index.js';
 import type { Clock, Disk, Random } from '../platform/index.js';
 import { EmbeddedNodes, type ExtentFolder } from './embedded-nodes.js';
 import { NodeDirectory } from './node-directory.js';
-import { StreamOwner } from './owned-stream.js';
+import { StreamClient } from './stream-client.js';
 import type { OnStreamEvent } from './stream-event.js';
 import type {
   BlockRange,
@@ -13,7 +13,6 @@ import type {
   StreamLayer
 } from './stream-layer.js';
 import { StreamManagerLeader } from './stream-manager-leader.js';
-import { StreamReader } from './stream-reader.js';
 
 const REPLICAS_MAX = 3;
 
@@ -81,38 +80,21 @@ interface EmbeddedStreamsOptions extends EmbeddedStreamLayerOptions {
 
 class EmbeddedStreams implements EmbeddedStreamLayer {
   readonly #options: EmbeddedStreamsOptions;
-  readonly #reader: StreamReader;
-  readonly #owners = new Set<StreamOwner>();
+  readonly #client: StreamClient;
   #sweeping: Promise<unknown> = Promise.resolve();
   #closing: Promise<void> | undefined;
 
   constructor(options: EmbeddedStreamsOptions) {
     this.#options = options;
-    this.#reader = new StreamReader(options);
+    this.#client = new StreamClient(options);
   }
 
-  async openStream({ streamId, epoch, durability }: OpenStreamOptions): Promise<OwnedStream> {
-    const { manager, nodes, clock, onEvent, extentBytesMax = LIMITS.extentBytesMax } = this.#options;
-    const { extents } = await manager.openStream({ streamId, epoch });
-    const owner: StreamOwner = new StreamOwner({
-      streamId,
-      epoch,
-      durability,
-      extents,
-      manager,
-      nodes,
-      clock,
-      onEvent,
-      extentBytesMax,
-      reader: this.#reader,
-      onClosed: () => this.#owners.delete(owner)
-    });
-    this.#owners.add(owner);
-    return owner;
+  openStream(options: OpenStreamOptions): Promise<OwnedStream> {
+    return this.#client.openStream(options);
   }
 
   readBlock(range: BlockRange, options?: { readonly signal?: AbortSignal }): Promise<Uint8Array> {
-    return this.#reader.readBlock(range, options);
+    return this.#client.readBlock(range, options);
   }
 
   async summary(): Promise<readonly ExtentNodeSummary[]> {
@@ -135,7 +117,7 @@ class EmbeddedStreams implements EmbeddedStreamLayer {
   }
 
   async #close(): Promise<void> {
-    for (const owner of this.#owners) await owner.close();
+    await this.#client.close();
     const { manager, embedded } = this.#options;
     await manager.close();
     await this.#sweeping;
