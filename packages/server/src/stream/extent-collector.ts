@@ -13,6 +13,7 @@ export interface ExtentCollectorOptions {
   readonly onEvent: OnStreamEvent;
   /** Files of these exist, or may soon, although no stream lists them yet. */
   readonly allocating: ReadonlySet<ExtentId>;
+  readonly managerEpoch: number;
 }
 
 /** Deletes extents that no stream lists: the record first, then the files; files without a record at the next sweep. */
@@ -53,9 +54,11 @@ export class ExtentCollector {
   }
 
   async #delete(memberId: MemberId, extentIds: readonly ExtentId[]): Promise<void> {
+    const { nodes, managerEpoch } = this.#options;
     const call = { memberId, replicaCount: 1, what: 'Deleting extents' };
+    const message = { extentIds, managerEpoch };
     // What a node keeps is an orphan now, and the next sweep finds it.
-    await this.#options.nodes.call(call, (node) => node.deleteExtents({ extentIds })).catch(() => undefined);
+    await nodes.call(call, (node) => node.deleteExtents(message)).catch(() => undefined);
   }
 
   /** Deletes the files that crashes and failed deletes left. */

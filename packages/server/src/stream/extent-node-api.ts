@@ -31,9 +31,19 @@ export interface ExtentNodeApi {
   freeze(message: FreezeMessage): Promise<FreezeAnswer>;
   /** Cuts a replica to the decided length, durably, or tells that it cannot have it and needs a rebuild. */
   seal(message: SealMessage): Promise<SealAnswer>;
-  /** Replaces a replica by intact blocks, each from itself or from another node, sealed. All or nothing. */
-  rebuild(message: RebuildMessage): Promise<void>;
-  /** Removes replicas; absent ones are fine. */
+  /**
+   * Replaces a replica, or makes one where there is none, by intact blocks, each from itself or from another node;
+   * sealed. All or nothing.
+   * @throws StoreError `ChecksumMismatch` when some block is intact nowhere, `ReplicaUnavailable`, `NoSpace`,
+   * `StaleEpoch` (a newer stream manager, or owner, was here), `Cancelled`.
+   */
+  rebuild(message: RebuildMessage, options?: NodeCallOptions): Promise<void>;
+  /**
+   * Reads every byte of a sealed replica and compares its checksums.
+   * @throws StoreError `ExtentNotFound`, `DiskFailed` when the bytes cannot be read, `Cancelled`.
+   */
+  verify(message: VerifyMessage, options?: NodeCallOptions): Promise<VerifyAnswer>;
+  /** Removes replicas; absent ones are fine. @throws StoreError `StaleEpoch` when a newer stream manager was here. */
   deleteExtents(message: DeleteExtentsMessage): Promise<void>;
   /** Ids of all replicas in growing order, by pages. */
   list(message: ListExtentsMessage): Promise<readonly ExtentId[]>;
@@ -118,12 +128,33 @@ export interface SealAnswer {
 
 export interface RebuildMessage extends FreezeMessage {
   readonly length: number;
-  /** Nodes to take blocks from, besides the replica itself. */
+  /** Nodes to take blocks from, besides the replica itself, in order of preference. */
   readonly sources: readonly MemberId[];
+  /** Of the stream manager's leadership: a node obeys no older one once it has heard of a newer. */
+  readonly managerEpoch: number;
+  /** At most so fast, so that the traffic of clients goes first. */
+  readonly bytesPerSecond: number;
+}
+
+export interface VerifyMessage {
+  readonly extentId: ExtentId;
+  /** Sealed. */
+  readonly length: number;
+  readonly bytesPerSecond: number;
+}
+
+export interface VerifyAnswer {
+  /** Intact ones, up to the first that is not. */
+  readonly blockCount: number;
+  readonly verifiedBytes: number;
+  /** False: some byte, or the header that says that it is sealed, is damaged. */
+  readonly isIntact: boolean;
 }
 
 export interface DeleteExtentsMessage {
   readonly extentIds: readonly ExtentId[];
+  /** See `RebuildMessage`. */
+  readonly managerEpoch: number;
 }
 
 export interface ListExtentsMessage {

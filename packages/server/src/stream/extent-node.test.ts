@@ -235,7 +235,14 @@ t.test('a sealed length never changes', async (t) => {
     t.equal(await codeOf(now.seal({ ...seal, length: second })), 'InternalError');
     t.equal(await codeOf(now.seal({ ...seal, length: second, acceptsDamage: true })), 'InternalError');
     t.same(await now.freeze({ extentId: ID, epoch: 3 }), { state: 'sealed', length: end });
-    const rebuild = { extentId: ID, epoch: 3, length: second, sources: [] };
+    const rebuild = {
+      extentId: ID,
+      epoch: 3,
+      length: second,
+      sources: [],
+      managerEpoch: 1,
+      bytesPerSecond: 1e9
+    };
     t.equal(await codeOf(now.rebuild(rebuild)), 'InternalError');
   }
 });
@@ -329,7 +336,7 @@ t.test('a disk that fills up refuses before a byte is accepted', async (t) => {
   t.ok(offset > 90_000, 'extents that exist may grow past the watermark');
   t.equal(await codeOf(node.createExtent({ extentId: extentId(2), epoch: 1 })), 'NoSpace');
   t.equal((await node.status()).isFull, true);
-  await node.deleteExtents({ extentIds: [ID] });
+  await node.deleteExtents({ extentIds: [ID], managerEpoch: 1 });
   t.equal(await codeOf(node.createExtent({ extentId: extentId(2), epoch: 1 })), 'none');
 });
 
@@ -369,8 +376,8 @@ t.test('extents are listed by pages and deleted idempotently', async (t) => {
   for (const id of [30, 4, 200]) await node.createExtent({ extentId: extentId(id), epoch: 1 });
   t.same(await node.list({ limit: 2 }), [4, 30]);
   t.same(await node.list({ after: extentId(30), limit: 2 }), [200]);
-  await node.deleteExtents({ extentIds: [extentId(30), extentId(31)] });
-  await node.deleteExtents({ extentIds: [extentId(30)] });
+  await node.deleteExtents({ extentIds: [extentId(30), extentId(31)], managerEpoch: 1 });
+  await node.deleteExtents({ extentIds: [extentId(30)], managerEpoch: 1 });
   t.same(await node.list({ limit: 9 }), [4, 200]);
   t.same(await (await reopen()).list({ limit: 9 }), [4, 200]);
   t.equal(

@@ -26,14 +26,19 @@ import type {
   ScanMessage,
   ScanPage,
   SealAnswer,
-  SealMessage
+  SealMessage,
+  VerifyAnswer,
+  VerifyMessage
 } from './extent-node-api.js';
 import { ExtentReplica } from './extent-replica.js';
+import { ManagerFence } from './manager-fence.js';
 import { NodeSpace } from './node-space.js';
 import { OpenReplicas } from './open-replicas.js';
+import { Pacer } from './pacer.js';
 import { rebuildExtent } from './rebuild-extent.js';
 import { parseScanPage } from './scan-page.js';
 import type { BlockRange } from './stream-layer.js';
+import { verifyExtent } from './verify-extent.js';
 
 const EXTENT_NAME = /^(\d{16})\.extent$/;
 const REBUILD_SUFFIX = '.rebuild';
@@ -60,13 +65,15 @@ export class ExtentNode implements ExtentNodeApi {
   readonly #options: ExtentNodeOptions;
   readonly #space: NodeSpace;
   readonly #replicas: OpenReplicas;
+  readonly #fence: ManagerFence;
   readonly #extentIds: Set<ExtentId>;
   /** `undefined` after a change. */
   #sortedIds: readonly ExtentId[] | undefined;
   readonly #rebuilding = new Set<ExtentId>();
 
-  private constructor(options: ExtentNodeOptions, extentIds: readonly ExtentId[]) {
+  private constructor(options: ExtentNodeOptions, extentIds: readonly ExtentId[], fence: ManagerFence) {
     this.#options = options;
+    this.#fence = fence;
     this.#extentIds = new Set(extentIds);
     this.#space = new NodeSpace({
       disk: options.disk,
@@ -89,7 +96,7 @@ export class ExtentNode implements ExtentNodeApi {
       const match = EXTENT_NAME.exec(name);
       return match ? [extentId(Number(match[1]))] : [];
     });
-    const node = new ExtentNode(options, ids);
+    const node = new ExtentNode(options, ids, await ManagerFence.open(options.disk, options.directory));
     await node.#space.measure();
     return node;
   }
@@ -147,20 +154,23 @@ export class ExtentNode implements ExtentNodeApi {
     return this.#use(message.extentId, (replica) => replica.seal(message));
   }
 
-  async rebuild(message: RebuildMessage): Promise<void> {
-    const { extentId } = message;
+  async rebuild(message: RebuildMessage, options: NodeCallOptions = {}): Promise<void> {
+    const { extentId, managerEpoch, length } = message;
+    await this.#fence.admit(managerEpoch);
+    if (!this.#space.accept(length)) throw this.#noSpace();
     if (this.#rebuilding.has(extentId)) {
       throw new StoreError('ReplicaUnavailable', `Extent ${extentId} is being rebuilt here. Wait for it.`);
     }
     this.#rebuilding.add(extentId);
     try {
-      await this.#rebuild(message);
+      await this.#rebuild(message, options);
     } finally {
       this.#rebuilding.delete(extentId);
     }
   }
 
-  async #rebuild({ extentId, epoch, length, sources }: RebuildMessage): Promise<void> {
+  async #rebuild(message: RebuildMessage, { signal }: NodeCallOptions): Promise<void> {
+    const { extentId, epoch, length, sources, bytesPerSecond } = message;
     const { disk, directory, clock, findNode } = this.#options;
     await this.#replicas.use(extentId, async (replica) => replica?.prepareRebuild(epoch, length));
     const path = this.#pathOf(extentId);
@@ -174,7 +184,8 @@ export class ExtentNode implements ExtentNodeApi {
         const deadline = { clock, timeoutMs: FETCH_TIMEOUT_MS, what: `Reading extent ${extentId}` };
         return withDeadline(deadline, node.fetch(message));
       });
-      await rebuildExtent({ file, extentId, epoch, length, sources: fetches });
+      const pacer = new Pacer({ clock, bytesPerSecond, signal });
+      await rebuildExtent({ file, extentId, epoch, length, sources: fetches, pacer });
     } catch (error) {
       await file.close().catch(() => undefined);
       await disk.remove(temporaryPath).catch(() => undefined);
@@ -188,8 +199,20 @@ export class ExtentNode implements ExtentNodeApi {
     await disk.syncDirectory(directory);
   }
 
-  async deleteExtents({ extentIds }: DeleteExtentsMessage): Promise<void> {
+  verify(
+    { extentId, length, bytesPerSecond }: VerifyMessage,
+    { signal }: NodeCallOptions = {}
+  ): Promise<VerifyAnswer> {
+    const pacer = new Pacer({ clock: this.#options.clock, bytesPerSecond, signal });
+    return this.#use(extentId, (replica) => {
+      const read = (offset: number, byteLength: number) => replica.file.readRaw(offset, byteLength);
+      return verifyExtent({ extentId, length, read, pacer });
+    });
+  }
+
+  async deleteExtents({ extentIds, managerEpoch }: DeleteExtentsMessage): Promise<void> {
     const { disk, directory } = this.#options;
+    await this.#fence.admit(managerEpoch);
     for (const extentId of extentIds) {
       this.#replicas.drop(extentId);
       await disk.remove(this.#pathOf(extentId));

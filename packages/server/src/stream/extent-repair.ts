@@ -11,6 +11,9 @@ export interface ExtentRepairOptions {
   readonly tables: StreamTables;
   readonly onEvent: OnStreamEvent;
   readonly signal: AbortSignal;
+  readonly managerEpoch: number;
+  /** Of one rebuild. */
+  readonly bytesPerSecond: number;
 }
 
 type SealedRecord = ExtentRecord & { readonly state: 'sealed' };
@@ -101,15 +104,16 @@ export class ExtentRepair {
   }
 
   async #rebuild(extentId: ExtentId, record: SealedRecord, memberId: MemberId): Promise<boolean> {
-    const { onEvent, nodes } = this.#options;
+    const { onEvent, nodes, managerEpoch, bytesPerSecond, signal } = this.#options;
     const sources = record.replicas.filter((other) => other !== memberId);
     if (sources.length === 0 || !nodes.find(memberId)) return false;
     try {
       const { length, ownerEpoch: epoch, replicas } = record;
-      const timeoutMs = NodeDirectory.timeoutMsFor(length);
+      const timeoutMs = NodeDirectory.timeoutMsFor(length) + (length * 1000) / bytesPerSecond;
       const what = `Rebuilding extent ${extentId}`;
       const call = { memberId, replicaCount: replicas.length, what, timeoutMs };
-      await nodes.call(call, (node) => node.rebuild({ extentId, epoch, length, sources }));
+      const message = { extentId, epoch, length, sources, managerEpoch, bytesPerSecond };
+      await nodes.call(call, (node) => node.rebuild(message, { signal }));
       onEvent({ type: 'replica-rebuilt', extentId, memberId });
       return true;
     } catch (cause) {

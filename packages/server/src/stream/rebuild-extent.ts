@@ -8,9 +8,12 @@ import {
 } from './extent-format.js';
 import type { FetchMessage } from './extent-node-api.js';
 import { intactRun } from './inspect-blocks.js';
+import type { Pacer } from './pacer.js';
 
 /** At least one block of any size. */
 const RUN_BYTES_MAX = 8 * 1024 * 1024;
+/** So that no sync of the disk has much to do while appends wait for theirs. */
+const UNSYNCED_BYTES_MAX = 32 * 1024 * 1024;
 
 /** Gives raw bytes of one replica of the extent. */
 export type FetchBytes = (message: FetchMessage) => Promise<Uint8Array>;
@@ -22,6 +25,7 @@ export interface RebuildOptions {
   readonly length: number;
   /** In order of preference; each block comes from the first that has it intact. */
   readonly sources: readonly FetchBytes[];
+  readonly pacer: Pacer;
 }
 
 /**
@@ -34,16 +38,23 @@ export async function rebuildExtent({
   extentId,
   epoch,
   length,
-  sources
+  sources,
+  pacer
 }: RebuildOptions): Promise<void> {
   await file.write([encodeExtentHeader({ extentId, epoch })], 0);
   const slot = { state: 'sealed', generation: 2, epoch, length } as const;
   await file.write([encodeExtentSlot(extentId, slot)], extentSlotOffset(slot.generation));
+  let syncedTo = 0;
   for (let offset = EXTENT_HEADER_BYTES; offset < length; ) {
     const wanted = Math.min(RUN_BYTES_MAX, length - offset);
     const run = await fetchIntactRun(sources, { extentId, offset, length: wanted });
     await file.write([run], offset);
     offset += run.byteLength;
+    if (offset - syncedTo >= UNSYNCED_BYTES_MAX) {
+      await file.sync();
+      syncedTo = offset;
+    }
+    await pacer.spend(run.byteLength);
   }
   await file.sync();
 }

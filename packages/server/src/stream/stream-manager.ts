@@ -28,6 +28,9 @@ import { type ExtentRecord, type StreamRecord, StreamTables } from './stream-tab
 /** Other nodes are tried so many times when some fail to create a replica. */
 const PLACEMENT_ATTEMPTS = 4;
 
+/** One rebuild runs at a time; clients' traffic goes first. */
+const REPAIR_BYTES_PER_SECOND = 64 * 1024 * 1024;
+
 export interface StreamManagerOptions {
   readonly metaStore: MetaStore;
   /** Its proof is part of every transaction; the manager ends with it. */
@@ -51,12 +54,21 @@ export class StreamManager implements StreamManagerApi {
   readonly #allocating = new Set<ExtentId>();
 
   private constructor(options: StreamManagerOptions, tables: StreamTables) {
-    const { clock, nodes, onEvent } = options;
+    const { clock, nodes, onEvent, leadership } = options;
+    const managerEpoch = leadership.epoch;
     this.#options = options;
     this.#tables = tables;
     this.#sealer = new ExtentSealer({ clock, nodes, tables, onEvent });
-    this.#repair = new ExtentRepair({ nodes, tables, onEvent, signal: this.#closed.signal });
-    this.#collector = new ExtentCollector({ nodes, tables, onEvent, allocating: this.#allocating });
+    this.#repair = new ExtentRepair({
+      nodes,
+      tables,
+      onEvent,
+      signal: this.#closed.signal,
+      managerEpoch,
+      bytesPerSecond: REPAIR_BYTES_PER_SECOND
+    });
+    const allocating = this.#allocating;
+    this.#collector = new ExtentCollector({ nodes, tables, onEvent, allocating, managerEpoch });
   }
 
   static async open(options: StreamManagerOptions): Promise<StreamManager> {

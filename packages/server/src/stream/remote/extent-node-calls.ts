@@ -17,7 +17,8 @@ import {
   faultDomainSchema,
   lengthSchema,
   memberIdSchema,
-  offsetSchema
+  offsetSchema,
+  rateSchema
 } from './remote-schemas.js';
 
 /** The first part of the paths of an extent node's calls. */
@@ -29,6 +30,9 @@ const LONG_MS = NodeDirectory.timeoutMsFor(2 * LIMITS.extentBytesMax);
 const DEADLINE_MS = 2 * NodeDirectory.timeoutMs(1);
 
 const extent = { extentId: extentIdSchema, epoch: epochSchema };
+/** Of work that keeps to a rate. */
+const pacedMs = (message: { readonly length: number; readonly bytesPerSecond: number }): number =>
+  LONG_MS + (message.length * 1000) / message.bytesPerSecond;
 const nothing = z.unknown().transform(() => undefined);
 
 const TABLE: CallTable<ExtentNodeApi> = {
@@ -77,11 +81,25 @@ const TABLE: CallTable<ExtentNodeApi> = {
     deadlineMs: LONG_MS
   },
   rebuild: {
-    input: z.object({ ...extent, length: lengthSchema, sources: z.array(memberIdSchema).max(64) }),
+    input: z.object({
+      ...extent,
+      length: lengthSchema,
+      sources: z.array(memberIdSchema).max(64),
+      managerEpoch: epochSchema,
+      bytesPerSecond: rateSchema
+    }),
     output: nothing,
-    deadlineMs: LONG_MS
+    deadlineMs: pacedMs
   },
-  deleteExtents: { input: z.object({ extentIds: z.array(extentIdSchema).max(100_000) }), output: nothing },
+  verify: {
+    input: z.object({ extentId: extentIdSchema, length: lengthSchema, bytesPerSecond: rateSchema }),
+    output: z.object({ blockCount: lengthSchema, verifiedBytes: lengthSchema, isIntact: z.boolean() }),
+    deadlineMs: pacedMs
+  },
+  deleteExtents: {
+    input: z.object({ extentIds: z.array(extentIdSchema).max(100_000), managerEpoch: epochSchema }),
+    output: nothing
+  },
   list: {
     input: z.object({ after: extentIdSchema.optional(), limit: lengthSchema }),
     output: z.array(extentIdSchema)

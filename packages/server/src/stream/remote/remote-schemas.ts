@@ -18,5 +18,7 @@ export const streamIdSchema = z.string().min(1).max(256) as unknown as z.ZodType
 export const epochSchema = count;
 export const offsetSchema = count;
 export const lengthSchema = count;
+/** Bytes a second. */
+export const rateSchema = z.number().positive();
 export const durabilitySchema = z.enum(['sync', 'os']);
 export { bytesSchema };

@@ -129,7 +129,7 @@ export class StreamFixture implements AsyncDisposable {
   /** Paths of all extent files of a node. */
   async extentPaths(index: number): Promise<readonly string[]> {
     const directory = `${this.folder(index)}/extents`;
-    const names = await this.memoryDisk.list(directory);
+    const names = (await this.memoryDisk.list(directory)).filter((name) => name.endsWith('.extent'));
     return names.map((name) => `${directory}/${name}`);
   }
 
