@@ -21,6 +21,9 @@ const LEVELS: Readonly<Record<StreamEvent['type'] | PartitionEvent['type'], Leve
   'index-damaged': 'warn',
   'index-write-failed': 'error',
   'checkpoint-written': 'debug',
+  'partition-assigned': 'info',
+  'assignment-failed': 'warn',
+  'membership-lost': 'warn',
   'upkeep-failed': 'warn'
 };
 

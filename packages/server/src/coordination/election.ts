@@ -62,6 +62,18 @@ export async function findLeader(
   return first && { candidate: Buffer.from(first.value).toString(), epoch: first.createRevision };
 }
 
+/**
+ * Ends the campaigns of a candidate that is known to be gone, before its lease does. One that is there after all campaigns
+ * again: its leadership ends as by a lost lease.
+ */
+export async function depose(store: ElectionStore, election: string, candidate: string): Promise<void> {
+  const { entries } = await store.range(electionPrefix(election));
+  for (const { key, value, revision } of entries) {
+    if (Buffer.from(value).toString() !== candidate) continue;
+    await store.transact({ compares: [{ key, revision }], deletes: [key] });
+  }
+}
+
 /** Encoded, so that no election's prefix is that of another. */
 function electionPrefix(election: string): string {
   return `elections/${encodeURIComponent(election)}/`;

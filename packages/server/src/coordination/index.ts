@@ -1,9 +1,13 @@
+export { depose } from './election.js';
 export type { EmbeddedMetaSession } from './embedded-meta-session.js';
 export {
   type EmbeddedMetaStore,
   type EmbeddedMetaStoreOptions,
   openEmbeddedMetaStore
 } from './embedded-meta-store.js';
+export { MemberDirectory } from './member-directory.js';
+export type { Member, MemberRole } from './member-table.js';
+export { type MemberLife, Membership, type MembershipOptions } from './membership.js';
 export type {
   CampaignOptions,
   LeaderEntry,
@@ -18,3 +22,4 @@ export type {
   MetaTransactionResult,
   MetaWatchOptions
 } from './meta-store.js';
+export { WatchedRange, type WatchedRangeOptions } from './watched-range.js';

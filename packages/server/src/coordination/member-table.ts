@@ -18,7 +18,8 @@ const rowSchema = z.object({
 
 export type MemberRole = z.infer<typeof rowSchema>['roles'][number];
 
-export interface Member extends z.infer<typeof rowSchema> {
+export interface Member extends Omit<z.infer<typeof rowSchema>, 'roles'> {
+  readonly roles: readonly MemberRole[];
   readonly memberId: MemberId;
   /** Of its row; another life of the same member has another one. */
   readonly revision: number;

@@ -6,8 +6,6 @@ export interface WatchedRangeOptions {
   readonly meta: MetaStore;
   readonly prefix: string;
   readonly clock: Clock;
-  /** After each change, and after it was read anew. */
-  readonly onChange?: (() => void) | undefined;
 }
 
 const RETRY_MS_MIN = 50;
@@ -18,7 +16,7 @@ export class WatchedRange {
   readonly #options: WatchedRangeOptions;
   readonly #entries = new Map<string, MetaEntry>();
   readonly #closing = new AbortController();
-  readonly #waiters = new Set<() => void>();
+  readonly #listeners = new Set<() => void>();
   #following: Promise<void> = Promise.resolve();
 
   private constructor(options: WatchedRangeOptions) {
@@ -41,14 +39,20 @@ export class WatchedRange {
     return this.#entries.values();
   }
 
+  /** Calls `run` after each change until disposed. */
+  onChange(run: () => void): Disposable {
+    const listener = (): void => run();
+    this.#listeners.add(listener);
+    return { [Symbol.dispose]: () => void this.#listeners.delete(listener) };
+  }
+
   /** Resolves at the next change, after `timeoutMs`, or when the signal aborts. */
   async changed(timeoutMs: number, signal?: AbortSignal): Promise<void> {
     const waiting = new AbortController();
-    const wake = (): void => waiting.abort();
+    const listening = this.onChange(() => waiting.abort());
     const ended = signal ? AbortSignal.any([waiting.signal, signal]) : waiting.signal;
-    this.#waiters.add(wake);
     await this.#options.clock.sleep(timeoutMs, ended).catch(() => undefined);
-    this.#waiters.delete(wake);
+    listening[Symbol.dispose]();
   }
 
   /** Reads the rows now, for who cannot wait for the watch. */
@@ -107,7 +111,6 @@ export class WatchedRange {
   }
 
   #notify(): void {
-    this.#options.onChange?.();
-    for (const wake of this.#waiters) wake();
+    for (const run of [...this.#listeners]) run();
   }
 }

@@ -1,4 +1,4 @@
-import type { PartitionId } from '../api/index.js';
+import type { MemberId, PartitionId } from '../api/index.js';
 
 /** What an operator may want to know; nothing depends on it being heard. */
 export type PartitionEvent =
@@ -23,6 +23,12 @@ export type PartitionEvent =
       readonly rowCount: number;
       readonly durationMs: number;
     }
+  /** The partition manager gave a range to a server. */
+  | { readonly type: 'partition-assigned'; readonly partitionId: PartitionId; readonly owner: MemberId }
+  /** The partition manager could not do its work and tries again. */
+  | { readonly type: 'assignment-failed'; readonly cause: unknown }
+  /** A partition server may have been taken for gone: it stopped serving, and joins again. */
+  | { readonly type: 'membership-lost'; readonly memberId: MemberId }
   /** Background work failed and will be tried again. */
   | { readonly type: 'upkeep-failed'; readonly partitionId: PartitionId; readonly cause: unknown };
 

@@ -12,6 +12,8 @@ import { abortExpiredUploads } from './upload-abort.js';
 export interface PartitionHostOptions extends Omit<PartitionLoaderOptions, 'partitionId'> {
   readonly range: PartitionRange;
   readonly owner: MemberId;
+  /** Among several servers: load it only while the map gives it to `owner`. */
+  readonly onlyIfAssigned?: boolean | undefined;
   readonly meta: MetaStore;
   readonly checkpointRecordBytesMin?: number | undefined;
   readonly onEvent: OnPartitionEvent;
@@ -136,11 +138,11 @@ export class PartitionHost {
   }
 
   async #load(): Promise<void> {
-    const { range, meta, owner, clock, onEvent } = this.#options;
+    const { range, meta, owner, onlyIfAssigned, clock, onEvent } = this.#options;
     const { partitionId } = range;
     const startedMs = clock.monotonicMs();
     const { signal } = this.#closing;
-    const { epoch } = await takeRange(meta, range, { owner, signal });
+    const { epoch } = await takeRange(meta, range, { owner, signal, onlyIfAssigned });
     let loaded: Loaded | undefined;
     /** What fails while it is being loaded. */
     let early: unknown;

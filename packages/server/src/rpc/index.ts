@@ -1,4 +1,5 @@
 export { FrameOutbox } from './frame-outbox.js';
+export { isRefused } from './refused.js';
 export {
   type CallTable,
   combineServices,

@@ -62,7 +62,9 @@ export function combineServices(services: Readonly<Record<string, RoleService>>)
     const name = path.slice(0, Math.max(0, path.indexOf('.')));
     const service = Object.hasOwn(services, name) ? services[name] : undefined;
     if (service) return service;
-    throw unknownCall(path);
+    // It may be starting or have ended.
+    const message = `This member does not serve ${JSON.stringify(name.slice(0, 100))} now. Try again, or another one.`;
+    throw new StoreError('ServiceUnavailable', message);
   };
   return {
     async call(path, payload, options) {

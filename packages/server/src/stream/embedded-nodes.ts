@@ -2,7 +2,7 @@ import { type FaultDomain, type MemberId, memberId, StoreError } from '../api/in
 import type { MetaStore } from '../coordination/index.js';
 import type { Clock, Disk, Random } from '../platform/index.js';
 import { ExtentNode } from './extent-node.js';
-import type { ExtentNodeStatus } from './extent-node-api.js';
+import type { ExtentNodeStatus, FindExtentNode } from './extent-node-api.js';
 import type { OnStreamEvent } from './stream-event.js';
 
 const MEMBER_PREFIX = 'streams/member/';
@@ -26,6 +26,8 @@ export interface EmbeddedNodesOptions {
   readonly openFilesMax: number;
   readonly spaceHighWatermark: number;
   readonly onEvent: OnStreamEvent;
+  /** Nodes of other processes, to copy replicas from. */
+  readonly findOther?: FindExtentNode | undefined;
 }
 
 /** The extent nodes of one process. One whose folder cannot be used is absent until it can. */
@@ -86,7 +88,7 @@ export class EmbeddedNodes {
       directory: extentDirectory(folder),
       memberId: id,
       faultDomain: folder.faultDomain,
-      findNode: (other) => this.#nodes.get(other),
+      findNode: (other) => this.#nodes.get(other) ?? this.#options.findOther?.(other),
       openFilesMax,
       spaceHighWatermark
     });
@@ -124,6 +126,10 @@ export class EmbeddedNodes {
       return member.faultDomain === faultDomain;
     });
     return entry && memberId(entry.key.slice(MEMBER_PREFIX.length));
+  }
+
+  all(): readonly ExtentNode[] {
+    return [...this.#nodes.values()];
   }
 
   readonly find = (id: MemberId): ExtentNode | undefined => this.#nodes.get(id);

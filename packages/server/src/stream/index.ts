@@ -1,4 +1,5 @@
 export type { ExtentFolder } from './embedded-nodes.js';
+export { EmbeddedNodes } from './embedded-nodes.js';
 export {
   type EmbeddedStreamLayer,
   type EmbeddedStreamLayerOptions,
@@ -21,6 +22,12 @@ export type {
   SealAnswer,
   SealMessage
 } from './extent-node-api.js';
+export { NodeDirectory } from './node-directory.js';
+export { type ClusterStreamsOptions, openClusterStreams } from './remote/cluster-streams.js';
+export { EXTENT_NODE, remoteExtentNode, serveExtentNode } from './remote/extent-node-calls.js';
+export { leadingStreamManager } from './remote/leading-stream-manager.js';
+export { NodeStatuses } from './remote/node-statuses.js';
+export { STREAM_MANAGER, serveStreamManager } from './remote/stream-manager-calls.js';
 export type { OnStreamEvent, StreamEvent } from './stream-event.js';
 export type {
   AppendBlock,
@@ -35,3 +42,4 @@ export type {
   StreamPosition
 } from './stream-layer.js';
 export type { StreamManagerApi } from './stream-manager-api.js';
+export { STREAM_MANAGER_ELECTION, StreamManagerLeader } from './stream-manager-leader.js';

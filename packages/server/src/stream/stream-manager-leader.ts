@@ -3,8 +3,8 @@ import type { MetaLease } from '../coordination/index.js';
 import { StreamManager, type StreamManagerOptions } from './stream-manager.js';
 import type { StreamManagerApi } from './stream-manager-api.js';
 
-const ELECTION = 'stream-manager';
-const LEASE_MS = 10_000;
+export const STREAM_MANAGER_ELECTION = 'stream-manager';
+const LEASE_MS = 5000;
 const SWEEP_MS = 60_000;
 const RETRY_MS = 1000;
 
@@ -37,17 +37,25 @@ export class StreamManagerLeader implements StreamManagerApi {
     return leader;
   }
 
-  async #run(onLeading: () => void, onFailure: (error: unknown) => void): Promise<void> {
+  /** Campaigns in the background: another one may lead for long. */
+  static standBy(options: StreamManagerLeaderOptions): StreamManagerLeader {
+    const leader = new StreamManagerLeader(options);
+    leader.#leading = leader.#run();
+    leader.#scheduleSweep();
+    return leader;
+  }
+
+  async #run(onLeading?: () => void, onFailure?: (error: unknown) => void): Promise<void> {
     let hasLed = false;
     while (!this.#closed.signal.aborted) {
       try {
         await this.#lead(() => {
           hasLed = true;
-          onLeading();
+          onLeading?.();
         });
       } catch (cause) {
-        // The first time someone waits for it; later ones can only be tried again.
-        if (!hasLed) return onFailure(cause);
+        // The first time someone may wait for it; later ones can only be tried again.
+        if (!hasLed && onFailure) return onFailure(cause);
         if (this.#closed.signal.aborted) return;
         this.#options.onEvent({ type: 'sweep-failed', cause });
         await this.#options.clock.sleep(RETRY_MS, this.#closed.signal).catch(() => undefined);
@@ -61,7 +69,7 @@ export class StreamManagerLeader implements StreamManagerApi {
     const { signal } = this.#closed;
     const lease = await metaStore.grantLease(LEASE_MS, { signal });
     try {
-      const leadership = await metaStore.campaign(ELECTION, candidate, { lease, signal });
+      const leadership = await metaStore.campaign(STREAM_MANAGER_ELECTION, candidate, { lease, signal });
       const manager = await StreamManager.open({ ...this.#options, leadership });
       this.#manager = manager;
       onLeading();

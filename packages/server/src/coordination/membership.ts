@@ -1,0 +1,99 @@
+import type { MemberId } from '../api/index.js';
+import type { Clock } from '../platform/index.js';
+import { type Member, putMember } from './member-table.js';
+import type { MetaLease, MetaStore } from './meta-store.js';
+
+export interface MembershipOptions {
+  readonly meta: MetaStore;
+  readonly clock: Clock;
+  readonly member: Omit<Member, 'revision'>;
+  /** How long a member that cannot reach the meta store still counts as there. */
+  readonly timeToLiveMs?: number | undefined;
+  /** The meta store could not be reached, or the lease was lost; it is tried again. */
+  readonly onTrouble?: ((cause: unknown) => void) | undefined;
+}
+
+/** One stretch of time in which nobody may take this member for gone. */
+export interface MemberLife {
+  /** Checked right before each answer that depends on it. */
+  isOver(): boolean;
+  /** Aborts when it is known to be over. */
+  readonly over: AbortSignal;
+}
+
+const TIME_TO_LIVE_MS = 5000;
+const RETRY_MS = 250;
+
+/** Keeps a process in the table of members by a lease, again and again after it was lost. */
+export class Membership {
+  readonly memberId: MemberId;
+  readonly #options: MembershipOptions;
+  readonly #closing = new AbortController();
+  readonly #waiters = new Set<(life: MemberLife) => void>();
+  #life: MemberLife | undefined;
+  #lease: MetaLease | undefined;
+  #keeping: Promise<void> = Promise.resolve();
+
+  private constructor(options: MembershipOptions) {
+    this.#options = options;
+    this.memberId = options.member.memberId;
+  }
+
+  /** Resolves when the member is in the table. @throws StoreError when the meta store cannot be reached at first. */
+  static async start(options: MembershipOptions): Promise<Membership> {
+    const membership = new Membership(options);
+    await membership.#begin();
+    membership.#keeping = membership.#keep();
+    return membership;
+  }
+
+  /** The life that goes on now, or the next one. Never resolves after `close`. */
+  life(): Promise<MemberLife> {
+    if (this.#life && !this.#life.isOver()) return Promise.resolve(this.#life);
+    return new Promise((resolve) => this.#waiters.add(resolve));
+  }
+
+  /** Leaves the table. */
+  async close(): Promise<void> {
+    this.#closing.abort();
+    await this.#keeping;
+    await this.#lease?.revoke().catch(() => undefined);
+  }
+
+  async #begin(): Promise<void> {
+    const { meta, clock, member, timeToLiveMs = TIME_TO_LIVE_MS } = this.#options;
+    const { signal } = this.#closing;
+    const lease = await meta.grantLease(timeToLiveMs, { signal });
+    await putMember(meta, member, lease);
+    this.#lease = lease;
+    const life = {
+      over: lease.lost,
+      isOver: () => lease.lost.aborted || clock.monotonicMs() >= lease.deadlineMonotonicMs()
+    };
+    this.#life = life;
+    for (const resolve of this.#waiters) resolve(life);
+    this.#waiters.clear();
+  }
+
+  async #keep(): Promise<void> {
+    const { clock, onTrouble } = this.#options;
+    const { signal } = this.#closing;
+    while (!signal.aborted) {
+      await aborted(AbortSignal.any([this.#lease!.lost, signal]));
+      for (let isBack = false; !isBack && !signal.aborted; ) {
+        try {
+          await this.#begin();
+          isBack = true;
+        } catch (cause) {
+          if (!signal.aborted) onTrouble?.(cause);
+          await clock.sleep(RETRY_MS, signal).catch(() => undefined);
+        }
+      }
+    }
+  }
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  if (signal.aborted) return Promise.resolve();
+  return new Promise((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));
+}

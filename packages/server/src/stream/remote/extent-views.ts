@@ -1,0 +1,42 @@
+import type { ExtentId } from '../../api/index.js';
+import type { Clock } from '../../platform/index.js';
+import type { ExtentView, StreamManagerApi } from '../stream-manager-api.js';
+
+const COUNT_MAX = 20_000;
+/** Replicas move rarely, and who does not find them where they were asks again. */
+const KEPT_MS = 30_000;
+
+interface Known {
+  readonly view: ExtentView;
+  readonly untilMs: number;
+}
+
+/** A stream manager whose answers about where extents are get remembered for a while: reads need not wait for them. */
+export function withExtentViews(manager: StreamManagerApi, clock: Clock): StreamManagerApi {
+  const views = new Map<ExtentId, Known>();
+  return {
+    openStream: (message) => manager.openStream(message),
+    allocateExtent: (message) => manager.allocateExtent(message),
+    sealExtent: (message) => manager.sealExtent(message),
+    releaseExtents: (message) => manager.releaseExtents(message),
+    moveExtents: (message) => manager.moveExtents(message),
+    async findExtent(message) {
+      const { extentId } = message;
+      const known = views.get(extentId);
+      if (known && known.untilMs > clock.monotonicMs()) return known.view;
+      const view = await manager.findExtent(message);
+      views.delete(extentId);
+      if (view) {
+        const [oldest] = views.keys();
+        if (views.size >= COUNT_MAX && oldest !== undefined) views.delete(oldest);
+        views.set(extentId, { view, untilMs: clock.monotonicMs() + KEPT_MS });
+      }
+      return view;
+    },
+    async reportDamage(message) {
+      // Also what a reader says that found no replica where it looked.
+      views.delete(message.extentId);
+      await manager.reportDamage(message);
+    }
+  };
+}
