@@ -52,6 +52,8 @@ const EVENTS = {
     'warn',
     'the drive is slower and keeps less of times and flags: a better driver is not here'
   ],
+  cacheDamaged: ['warn', 'a file of the disk cache was damaged; it is fetched anew'],
+  cacheFailed: ['warn', 'the disk of the cache refused something; it is left alone for a while'],
   unmounted: ['info', 'the drive is unmounted'],
   bug: ['error', 'an operation failed with something unexpected; please report it']
 } as const satisfies Record<MountEvent['type'], readonly ['debug' | 'info' | 'warn' | 'error', string]>;

@@ -8,6 +8,7 @@ import { UsageError } from './usage-error.js';
 const CONNECTION = 'Connection:';
 const MIB = 1024 * 1024;
 const MOUNT_MEMORY_BYTES_MIN = 16 * MIB;
+const CACHE_BYTES_MIN = 64 * MIB;
 
 /** How every command that talks to a store finds it. */
 export const connectionOptions = {
@@ -51,9 +52,15 @@ export const driverOption = value(
   parseOneOf(DRIVER_NAMES)
 );
 
+export const cacheOptions = {
+  cacheDir: value('--cache-dir <dir>', 'folder that keeps on disk what was read (default: none)', asText),
+  cacheSize: value('--cache-size <size>', 'most that it takes (default: 10GiB)', parseCacheSize)
+};
+
 /** How a drive shows the bucket. */
 export const driveOptions = {
   driver: driverOption,
+  ...cacheOptions,
   allowOther: { flags: '--allow-other', description: 'let other users in', defaultValue: false },
   uid: value('--uid <number>', 'owner of what has none in the store (default: you)', parseId),
   gid: value('--gid <number>', 'group of what has none in the store (default: yours)', parseId),
@@ -66,7 +73,12 @@ export const driveOptions = {
   )
 };
 
-export interface DriveValues {
+export interface CacheValues {
+  readonly cacheDir: string | undefined;
+  readonly cacheSize: number | undefined;
+}
+
+export interface DriveValues extends CacheValues {
   readonly driver: DriverName | undefined;
   readonly allowOther: boolean;
   readonly uid: number | undefined;
@@ -77,10 +89,21 @@ export interface DriveValues {
 }
 
 /** The options as `mount` of the drive takes them. */
-export function driveSettings(values: DriveValues) {
+export function cacheSettings({ cacheDir, cacheSize }: CacheValues, localPath: (path: string) => string) {
+  if (cacheSize !== undefined && cacheDir === undefined)
+    throw new UsageError('--cache-size is of a disk cache; say where with --cache-dir');
+  return {
+    ...(cacheDir !== undefined && { cacheDirectory: localPath(cacheDir) }),
+    ...(cacheSize !== undefined && { cacheBytes: cacheSize })
+  };
+}
+
+/** The options as `mount` of the drive takes them. */
+export function driveSettings(values: DriveValues, localPath: (path: string) => string) {
   const { driver, allowOther, uid, gid, umask, readMemory, writeMemory } = values;
   return {
     allowOther,
+    ...cacheSettings(values, localPath),
     ...(driver !== undefined && { driver }),
     ...(uid !== undefined && { uid }),
     ...(gid !== undefined && { gid }),
@@ -88,6 +111,13 @@ export function driveSettings(values: DriveValues) {
     ...(readMemory !== undefined && { readMemoryBytes: readMemory }),
     ...(writeMemory !== undefined && { writeMemoryBytes: writeMemory })
   };
+}
+
+function parseCacheSize(text: string): number {
+  const bytes = parseSize(text);
+  if (bytes < CACHE_BYTES_MIN)
+    throw new UsageError(`${text} is too little; give at least ${formatSize(CACHE_BYTES_MIN)}`);
+  return bytes;
 }
 
 function parseMemory(text: string): number {

@@ -32,7 +32,7 @@ export const mount = defineCommand({
       prefix: key,
       directory,
       readOnly: options.readOnly,
-      ...driveSettings(options)
+      ...driveSettings(options, (path) => context.localPath(path))
     });
     if (signal.aborted) return;
     const what = key === '' ? bucket : `${bucket}/${key}`;

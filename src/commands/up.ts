@@ -11,7 +11,7 @@ import { openDrive } from '../drive.js';
 import { type Log, openLog } from '../log.js';
 import { parseNodeCount, parseOneOf, parsePort } from '../option-values.js';
 import { readyText } from '../ready-text.js';
-import { driverOption, jsonOption } from '../shared-options.js';
+import { cacheOptions, cacheSettings, driverOption, jsonOption } from '../shared-options.js';
 import type { RunningStamp, StampStartOptions } from '../stamp-start.js';
 import { CommandError } from '../usage-error.js';
 
@@ -36,6 +36,7 @@ export const up = defineCommand({
       asText
     ),
     driver: driverOption,
+    ...cacheOptions,
     port: valueOr('--port <number>', 'where it listens; 0 takes a free one', {
       parse: parsePort,
       otherwise: DEFAULT_PORT
@@ -53,11 +54,13 @@ export const up = defineCommand({
     json: jsonOption('one line of JSON when it is ready')
   },
   example: 'up --mount ./drive',
-  async run(context, _parameters, { data, mount, driver, port, host, nodes, durability, json }) {
+  async run(context, _parameters, options) {
+    const { data, mount, driver, port, host, nodes, durability, json } = options;
     const { world, output, shutdown, signal } = context;
     const directory = context.localPath(data);
     const driveDirectory = mount === undefined ? undefined : context.localPath(mount);
     if (driveDirectory !== undefined) assertApart(directory, driveDirectory);
+    const cache = cacheSettings(options, (path) => context.localPath(path));
     await prepareDataDirectory(directory);
     const logger = openLog(world.stderr, {
       level: world.environment.logLevel,
@@ -67,7 +70,7 @@ export const up = defineCommand({
     const mounted =
       driveDirectory === undefined
         ? undefined
-        : await mountDrive(context, { stamp, directory: driveDirectory, driver, logger });
+        : await mountDrive(context, { stamp, directory: driveDirectory, driver, cache, logger });
     if (signal.aborted) return;
     const { endpoint } = stamp;
     if (json) {
@@ -133,13 +136,14 @@ interface DriveRequest {
   readonly stamp: RunningStamp;
   readonly directory: string;
   readonly driver: DriverName | undefined;
+  readonly cache: ReturnType<typeof cacheSettings>;
   readonly logger: Log;
 }
 
 /** @returns Whether it is mounted: where the machine cannot, the store serves without, and says so. */
 async function mountDrive(
   context: CommandContext,
-  { stamp, directory, driver, logger }: DriveRequest
+  { stamp, directory, driver, cache, logger }: DriveRequest
 ): Promise<boolean> {
   const { world, output, signal } = context;
   try {
@@ -160,6 +164,7 @@ async function mountDrive(
       client: stamp.calls,
       bucket: DRIVE_BUCKET,
       directory,
+      ...cache,
       ...(driver !== undefined && { driver })
     });
     void drive.ended.then(() => {

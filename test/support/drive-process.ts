@@ -39,6 +39,8 @@ export interface DriveProcessOptions {
   readonly driver?: DriverName;
   /** Gets the mount point `drive` and, for a stamp, the data folder; created when it is not there. */
   readonly folder: string;
+  /** A disk cache there; with DRIVE_CACHE set every drive has one in its folder. */
+  readonly cacheDirectory?: string;
   /** Options of the mount and of the process that serves it; a stamp has its own. */
   readonly mount?: Partial<MountOptions>;
   readonly nodeArguments?: readonly string[];
@@ -57,21 +59,33 @@ export async function startDrive(options: DriveProcessOptions): Promise<DrivePro
   const directory = join(options.folder, 'drive');
   // Not the mount point itself: a mount that crashed may be there still.
   mkdirSync(options.folder, { recursive: true });
-  return options.store === 'stamp' ? startStamp(options, directory) : startMemory(options, directory);
+  const withCache =
+    process.env['DRIVE_CACHE'] === undefined
+      ? options
+      : { cacheDirectory: join(options.folder, 'cache'), ...options };
+  return options.store === 'stamp' ? startStamp(withCache, directory) : startMemory(withCache, directory);
 }
 
-async function startStamp({ folder, driver }: DriveProcessOptions, directory: string): Promise<DriveProcess> {
+async function startStamp(
+  { folder, driver, cacheDirectory }: DriveProcessOptions,
+  directory: string
+): Promise<DriveProcess> {
   const store = await startStore({
     data: join(folder, 'data'),
     mount: directory,
-    ...(driver && { driver })
+    ...(driver && { driver }),
+    ...(cacheDirectory && { cacheDirectory })
   });
   return driveOf(store.process, directory, []);
 }
 
 async function startMemory(options: DriveProcessOptions, directory: string): Promise<DriveProcess> {
-  const { store, driver, nodeArguments = [] } = options;
-  const mount = { ...options.mount, ...(driver && { driver }) };
+  const { store, driver, cacheDirectory, nodeArguments = [] } = options;
+  const mount = {
+    ...(cacheDirectory && { cacheDirectory }),
+    ...options.mount,
+    ...(driver && { driver })
+  };
   const program = join(ROOT, 'test/support/memory-drive.ts');
   const node = ['--import=tsx', '--conditions=stampede-source', ...nodeArguments, program];
   const parameters = ['--directory', directory, '--store', store, '--options', JSON.stringify(mount)];

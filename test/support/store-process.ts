@@ -27,6 +27,7 @@ export interface StoreProcessOptions {
   readonly mount?: string;
   /** Of the mount. */
   readonly driver?: string;
+  readonly cacheDirectory?: string;
   readonly durability?: 'sync' | 'os';
   readonly nodes?: number;
 }
@@ -37,6 +38,7 @@ export async function startStore(options: StoreProcessOptions): Promise<StorePro
   const args = [COMMAND, 'up', '--data', options.data, '--port', String(port), '--json'];
   if (options.mount) args.push('--mount', options.mount);
   if (options.driver) args.push('--driver', options.driver);
+  if (options.cacheDirectory) args.push('--cache-dir', options.cacheDirectory);
   if (options.durability) args.push('--durability', options.durability);
   if (options.nodes) args.push('--nodes', String(options.nodes));
   const startedAt = performance.now();

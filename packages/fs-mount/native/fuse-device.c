@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/mount.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
@@ -186,6 +187,16 @@ static napi_value close_descriptor(napi_env env, napi_callback_info info) {
   CHECK(napi_get_cb_info(env, info, &count, &argument, NULL, NULL));
   CHECK(napi_get_value_int32(env, argument, &fd));
   return integer(env, close(fd) == 0 ? 0 : -errno);
+}
+
+/* lockFile(descriptor) → 0, or -EWOULDBLOCK while another open file holds the lock; it ends with the descriptor. */
+static napi_value lock_file(napi_env env, napi_callback_info info) {
+  size_t count = 1;
+  napi_value argument;
+  int32_t fd;
+  CHECK(napi_get_cb_info(env, info, &count, &argument, NULL, NULL));
+  CHECK(napi_get_value_int32(env, argument, &fd));
+  return integer(env, flock(fd, LOCK_EX | LOCK_NB) == 0 ? 0 : -errno);
 }
 
 static void poll_closed(uv_handle_t *handle) {
@@ -495,6 +506,7 @@ static napi_value initialize(napi_env env, napi_value exports) {
     {.utf8name = "socketPair", .method = socket_pair, .attributes = napi_enumerable},
     {.utf8name = "receiveDevice", .method = receive_device, .attributes = napi_enumerable},
     {.utf8name = "closeDescriptor", .method = close_descriptor, .attributes = napi_enumerable},
+    {.utf8name = "lockFile", .method = lock_file, .attributes = napi_enumerable},
     {.utf8name = "attach", .method = attach, .attributes = napi_enumerable},
     {.utf8name = "reply", .method = reply, .attributes = napi_enumerable},
     {.utf8name = "release", .method = release_slot, .attributes = napi_enumerable},

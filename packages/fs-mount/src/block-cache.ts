@@ -1,5 +1,6 @@
 import type { ObjectHead, StoreCalls } from '@stampede/client';
 import { BoundedMap } from './bounded-map.js';
+import { CELL_BYTES, type DiskCache } from './disk-cache/index.js';
 
 /** Bytes [offset, offset + length) of one version, asked for or there. */
 interface Segment {
@@ -15,6 +16,7 @@ export interface BlockCacheOptions {
   readonly bucket: string;
   /** Most bytes kept; what is being read comes on top, bounded by the requests of the kernel. */
   readonly limitBytes: number;
+  readonly disk?: DiskCache | undefined;
 }
 
 export interface ReadRequest {
@@ -28,7 +30,7 @@ export const SEGMENT_BYTES_MAX = 4 * 1024 * 1024;
 
 /**
  * Bytes of committed versions that were read, by etag and therefore never stale; what was used longest ago goes first.
- * Reads of the same bytes at the same time share one call.
+ * What is not here may be in the disk cache. Reads of the same bytes at the same time share one call.
  */
 export class BlockCache {
   readonly #options: BlockCacheOptions;
@@ -89,8 +91,18 @@ export class BlockCache {
         found.push(next);
         position = next.offset + next.length;
       } else {
-        const stop = Math.min(end, next?.offset ?? end, position + SEGMENT_BYTES_MAX);
-        const segment = this.#ask(head, version, position, stop);
+        // Segments begin and end with cells, so that the disk cache can keep them.
+        const before = known[index - 1];
+        const first = Math.max(
+          position - (position % CELL_BYTES),
+          before ? before.offset + before.length : 0
+        );
+        const last = Math.min(
+          Math.max(end, Math.min(head.size, Math.ceil(end / CELL_BYTES) * CELL_BYTES)),
+          next?.offset ?? Number.POSITIVE_INFINITY
+        );
+        const stop = Math.min(last, first + SEGMENT_BYTES_MAX);
+        const segment = this.#ask(head, version, first, stop);
         known.splice(index, 0, segment);
         found.push(segment);
         position = stop;
@@ -114,27 +126,36 @@ export class BlockCache {
   }
 
   async #fetch(head: ObjectHead, segment: Segment): Promise<void> {
-    const { store, bucket } = this.#options;
+    const { disk } = this.#options;
     const { offset, length } = segment;
+    let written: Promise<void> | undefined;
     try {
-      const { body } = await store.objects.read({
-        bucket,
-        key: head.key,
-        offset,
-        length,
-        ifMatch: head.etag
-      });
-      // A body that shares a larger buffer would keep all of it alive.
-      const isOwn = body.byteLength === body.buffer.byteLength;
-      segment.bytes = padded(isOwn ? body : new Uint8Array(body), length);
+      const kept = await disk?.read(head, offset, length);
+      const bytes = kept ?? (await this.#fetchFromStore(head, segment));
+      if (!kept) written = disk?.write(head, offset, bytes);
+      segment.bytes = bytes;
       this.#kept.set(segment, segment);
     } catch (error) {
       this.#forget(segment);
       throw error;
     } finally {
       segment.arrival = undefined;
-      this.#arrivingBytes -= length;
+      // Reading ahead is no faster than the disk cache takes it: else parts would be missing there.
+      if (written) void written.then(() => this.#arrived(length));
+      else this.#arrived(length);
     }
+  }
+
+  #arrived(bytes: number): void {
+    this.#arrivingBytes -= bytes;
+  }
+
+  async #fetchFromStore({ key, etag }: ObjectHead, { offset, length }: Segment): Promise<Uint8Array> {
+    const { store, bucket } = this.#options;
+    const { body } = await store.objects.read({ bucket, key, offset, length, ifMatch: etag });
+    // A body that shares a larger buffer would keep all of it alive.
+    const isOwn = body.byteLength === body.buffer.byteLength;
+    return padded(isOwn ? body : new Uint8Array(body), length);
   }
 
   #forget(segment: Segment): void {

@@ -1,5 +1,6 @@
 import type { StoreCalls } from '@stampede/client';
 import type { Clock } from './clock.js';
+import type { DiskCache } from './disk-cache/index.js';
 import type { OnMountEvent } from './mount-event.js';
 import type { OpenScratch } from './scratch.js';
 
@@ -24,5 +25,7 @@ export interface FileSystemOptions {
   readonly deadlineMs: number;
   readonly clock: Clock;
   readonly openScratch: OpenScratch;
+  /** Becomes the file system's. */
+  readonly diskCache?: DiskCache | undefined;
   readonly onEvent: OnMountEvent;
 }

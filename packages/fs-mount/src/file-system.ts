@@ -78,7 +78,12 @@ export class FileSystem {
       ttlMs: options.attributeTtlMs,
       clock
     });
-    this.#blocks = new BlockCache({ store, bucket, limitBytes: options.readMemoryBytes });
+    this.#blocks = new BlockCache({
+      store,
+      bucket,
+      limitBytes: options.readMemoryBytes,
+      disk: options.diskCache
+    });
     this.#memory = new WriteMemory({
       limitBytes: options.writeMemoryBytes,
       deadlineMs: options.deadlineMs,

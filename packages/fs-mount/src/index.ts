@@ -1,5 +1,6 @@
 export type { Attributes } from './attributes.js';
 export type { Clock } from './clock.js';
+export { type CacheDisk, type CacheFile, DiskCache, type DiskCacheOptions } from './disk-cache/index.js';
 export { DRIVER_NAMES, type DriverName } from './drivers/choose-driver.js';
 export type { Driver, DriverOptions, MountedDirectory } from './drivers/driver.js';
 export { fuseNativeDriver } from './drivers/fuse-native.js';

@@ -10,6 +10,10 @@ export type MountEvent =
   | { readonly type: 'watchLive' }
   /** A better driver is not on this machine; the other one serves, slower and with known limits. */
   | { readonly type: 'driverMissing'; readonly driver: string; readonly why: string }
+  /** A file of the disk cache is not what was written to it; it is fetched anew. */
+  | { readonly type: 'cacheDamaged'; readonly file: string }
+  /** The disk of the cache refused something; it is left alone for a while. */
+  | { readonly type: 'cacheFailed'; readonly error: unknown }
   /** A bug: an operation failed with something that is no answer of the store. */
   | { readonly type: 'bug'; readonly operation: string; readonly error: unknown }
   | { readonly type: 'unmounted' };

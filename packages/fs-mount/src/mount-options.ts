@@ -1,3 +1,4 @@
+import { isAbsolute, relative, resolve } from 'node:path';
 import type { StoreCalls } from '@stampede/client';
 import type { Clock } from './clock.js';
 import { chooseDriver, type DriverName } from './drivers/choose-driver.js';
@@ -16,6 +17,10 @@ const MEMORY_BYTES_MIN = 16 * MIB;
  */
 const READ_MEMORY_BYTES = 96 * MIB;
 const WRITE_MEMORY_BYTES = 96 * MIB;
+const CACHE_BYTES = 10 * 1024 * MIB;
+const CACHE_BYTES_MIN = 64 * MIB;
+/** A store on the same disk takes no bytes any more when nine tenths are full: the cache is gone by then. */
+const CACHE_FREE_SHARE_MIN = 0.12;
 const ATTRIBUTE_COUNT_MAX = 200_000;
 
 export interface MountOptions {
@@ -51,12 +56,25 @@ export interface MountOptions {
   readonly driver?: Driver | DriverName;
   /** For the bytes of removed files that are still open. Default: the system's folder for temporary files. */
   readonly scratchDirectory?: string;
+  /** A folder on a local disk that keeps what was read, also for the next mount; one mount at a time has it. Default: none. */
+  readonly cacheDirectory?: string;
+  /** Most bytes kept there. Default 10 GiB, at least 64 MiB. */
+  readonly cacheBytes?: number;
+  /** The part of that disk that stays free all the same. Default 0.12. */
+  readonly cacheFreeShareMin?: number;
+}
+
+export interface CacheSettings {
+  readonly directory: string;
+  readonly limitBytes: number;
+  readonly freeShareMin: number;
 }
 
 /** Every option with its value; fails with `EINVAL` and says which one is wrong. */
 export function parseMountOptions(options: MountOptions): {
   readonly fileSystem: FileSystemOptions;
   readonly driver: Driver;
+  readonly cache: CacheSettings | undefined;
 } {
   const { prefix = '', scratchDirectory } = options;
   const umask = options.umask ?? process.umask();
@@ -65,6 +83,7 @@ export function parseMountOptions(options: MountOptions): {
   const onEvent = options.onEvent ?? (() => undefined);
   const { driver } = options;
   return {
+    cache: cacheSettings(options),
     driver: typeof driver === 'object' ? driver : chooseDriver(driver, onEvent),
     fileSystem: {
       store: options.client,
@@ -93,6 +112,18 @@ export function parseMountOptions(options: MountOptions): {
       onEvent
     }
   };
+}
+
+function cacheSettings(options: MountOptions): CacheSettings | undefined {
+  const { cacheDirectory, cacheBytes, cacheFreeShareMin, directory } = options;
+  const limitBytes = atLeast('cacheBytes', cacheBytes ?? CACHE_BYTES, CACHE_BYTES_MIN);
+  const freeShareMin = atLeast('cacheFreeShareMin', cacheFreeShareMin ?? CACHE_FREE_SHARE_MIN, 0);
+  requireThat(freeShareMin < 1, 'cacheFreeShareMin is less than 1');
+  if (cacheDirectory === undefined) return undefined;
+  // The drive would wait for itself.
+  const below = relative(resolve(directory), resolve(cacheDirectory));
+  requireThat(below.startsWith('..') || isAbsolute(below), 'cacheDirectory is not in the mounted directory');
+  return { directory: cacheDirectory, limitBytes, freeShareMin };
 }
 
 function atLeast(name: string, value: number, least: number): number {

@@ -1,10 +1,13 @@
+import { DiskCache } from './disk-cache/index.js';
+import { openCacheFolder } from './drivers/cache-folder.js';
 import type { MountedDirectory } from './drivers/driver.js';
-import { isTransient } from './errno.js';
+import { FileSystemError, isTransient } from './errno.js';
 import { FileSystem, type FileSystemStatus } from './file-system.js';
 import type { FileSystemOptions } from './file-system-options.js';
-import { type MountOptions, parseMountOptions } from './mount-options.js';
+import { type CacheSettings, type MountOptions, parseMountOptions } from './mount-options.js';
 
 const RETRY_MS = 500;
+const CACHE_CLOSE_MS_MAX = 10_000;
 
 export interface UnstoredFile {
   readonly path: string;
@@ -32,27 +35,50 @@ export interface Mount extends AsyncDisposable {
  *
  * @throws StoreError `NoSuchBucket` and whatever keeps the store from answering.
  * @throws FileSystemError `EBUSY` when something is mounted there, `ENOTDIR` and `ENOTEMPTY` for what is no empty
- *         directory, `EIO` and `ENOSYS` when this machine cannot mount, `EINVAL` for a wrong option.
+ *         directory, `EIO` and `ENOSYS` when this machine cannot mount, `EINVAL` for a wrong option,
+ *         `EBUSY` and `EACCES` for a disk cache that another mount or user has.
  */
 export async function mount(options: MountOptions): Promise<Mount> {
-  const { fileSystem: fileSystemOptions, driver } = parseMountOptions(options);
-  const { store, bucket, prefix, readOnly, attributeTtlMs, onEvent } = fileSystemOptions;
+  const { fileSystem: withoutCache, driver, cache } = parseMountOptions(options);
+  const { store, bucket, prefix, readOnly, attributeTtlMs, onEvent } = withoutCache;
   await store.buckets.head({ bucket });
+  const diskCache = cache && (await openDiskCache(cache, withoutCache));
+  const fileSystemOptions = { ...withoutCache, diskCache };
   const fileSystem = new FileSystem(fileSystemOptions);
-  const mounted = await driver.mount(fileSystem, {
-    directory: options.directory,
-    source: `stampede:${bucket}/${prefix}`,
-    readOnly,
-    allowOther: options.allowOther ?? false,
-    attributeTtlMs,
-    onEvent
-  });
-  fileSystem.start();
-  return new MountedBucket(fileSystem, mounted, {
-    ...fileSystemOptions,
-    directory: options.directory,
-    driver: driver.name
-  });
+  try {
+    const mounted = await driver.mount(fileSystem, {
+      directory: options.directory,
+      source: `stampede:${bucket}/${prefix}`,
+      readOnly,
+      allowOther: options.allowOther ?? false,
+      attributeTtlMs,
+      onEvent
+    });
+    fileSystem.start();
+    return new MountedBucket(fileSystem, mounted, {
+      ...fileSystemOptions,
+      directory: options.directory,
+      driver: driver.name
+    });
+  } catch (error) {
+    await diskCache?.close();
+    throw error;
+  }
+}
+
+async function openDiskCache(
+  { directory, limitBytes, freeShareMin }: CacheSettings,
+  { clock, onEvent }: FileSystemOptions
+): Promise<DiskCache> {
+  const disk = await openCacheFolder(directory);
+  try {
+    return await DiskCache.open({ disk, limitBytes, freeShareMin, clock, onEvent });
+  } catch (error) {
+    await disk.close();
+    throw new FileSystemError('EIO', `the disk cache ${directory} cannot be read: ${String(error)}`, {
+      cause: error
+    });
+  }
 }
 
 interface MountedBucketOptions extends FileSystemOptions {
@@ -101,7 +127,18 @@ class MountedBucket implements Mount {
     await this.#storeEverything(lost);
     for (const file of this.#fileSystem.unstored) lost.set(file.path, file);
     this.#fileSystem.close();
+    await this.#closeCache();
     return [...lost.values()];
+  }
+
+  /** What it had no time to write down is fetched anew; a disk that does not answer must not keep the process. */
+  async #closeCache(): Promise<void> {
+    const { diskCache, clock } = this.#options;
+    if (!diskCache) return;
+    const timeout = new AbortController();
+    const closed = diskCache.close().catch(() => undefined);
+    await Promise.race([closed, clock.sleep(CACHE_CLOSE_MS_MAX, timeout.signal).catch(() => undefined)]);
+    timeout.abort();
   }
 
   async #storeEverything(lost: Map<string, UnstoredFile>): Promise<void> {

@@ -16,6 +16,7 @@ export interface Addon {
   socketPair(): readonly [number, number] | number;
   receiveDevice(socket: number): number;
   closeDescriptor(descriptor: number): number;
+  lockFile(descriptor: number): number;
   attach(
     device: number,
     slots: readonly Buffer[],

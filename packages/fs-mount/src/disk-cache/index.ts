@@ -1,0 +1,3 @@
+export type { CacheDisk, CacheFile, DiskSpace, ListedFile } from './cache-disk.js';
+export { DiskCache, type DiskCacheOptions } from './disk-cache.js';
+export { CELL_BYTES } from './sums.js';
