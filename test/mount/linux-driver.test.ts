@@ -71,6 +71,23 @@ t.test('who writes to a program takes its set-user-id bit', TEST, async (t) => {
   t.equal(await shell(drive, 'stat -c %a f'), '755\n');
 });
 
+t.test('an open directory that is rewound shows what is there by now', TEST, async (t) => {
+  using folder = scratch();
+  await using drive = await startDrive({ store: 'memory', driver: 'linux', folder: folder.path });
+  const script = `
+    opendir(D, ".") or die; print join(" ", sort grep !/^\\./, readdir D), ";";
+    for (1, 2) { mkdir "d$_"; rewinddir D; print join(" ", sort grep !/^\\./, readdir D), ";" }`;
+  t.equal(await shell(drive, `perl -e '${script}'`), ';d1;d1 d2;');
+});
+
+t.test('allocating space moves the time of a file, also where no byte changes', TEST, async (t) => {
+  using folder = scratch();
+  await using drive = await startDrive({ store: 'memory', driver: 'linux', folder: folder.path });
+  const script =
+    'echo x > f; touch -d "2001-01-01 UTC" f; fallocate -p -o 5000 -l 9 f; stat -c %Y f; stat -c %s f';
+  t.notMatch(await shell(drive, script), /^978307200/);
+});
+
 t.test(
   'what others change is read by the next who opens it, whoever has it open here',
   { skip: withoutDrive('stamp', 'linux'), timeout: 60_000 },

@@ -130,6 +130,15 @@ export class Entries {
     this.#aliases.set(path, state);
   }
 
+  /** A directory got another name: what was removed in it and is still open is asked for under the new one. */
+  moveAliases(from: string, to: string): void {
+    for (const [path, state] of [...this.#aliases]) {
+      if (!path.startsWith(`${from}/`)) continue;
+      this.#aliases.delete(path);
+      this.#aliases.set(to + path.slice(from.length), state);
+    }
+  }
+
   /** True when the name was one of a removed file. */
   dropAlias(path: string): boolean {
     return this.#aliases.delete(path);

@@ -150,6 +150,12 @@ export class FileState {
     this.#markDirty();
   }
 
+  /** The bytes were set anew, to what they are. */
+  modified(): void {
+    this.#touch();
+    this.#markDirty();
+  }
+
   /** Goes on with a newer version that was made elsewhere; ignored while there are changes to commit. */
   adopt(head: ObjectHead): void {
     const { base } = this;

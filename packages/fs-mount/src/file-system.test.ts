@@ -388,6 +388,21 @@ t.test('renaming a directory takes open files along', async (t) => {
   t.same(await namesIn(fileSystem, '/z/b'), ['f']);
 });
 
+t.test('a removed file is found under its own name also when its directory is moved', async (t) => {
+  await using drive = await startDrive();
+  const { fileSystem } = drive;
+  await fileSystem.mkdir('/a', 0o755);
+  const handle = await fileSystem.create('/a/f', 0o644, { writable: true });
+  await fileSystem.unlink('/a/f', { alias: '/a/.hidden1' });
+  await handle.write(0, Buffer.from('one'));
+  await fileSystem.rename('/a', '/z');
+  t.equal((await fileSystem.getattr('/z/.hidden1')).size, 3);
+  t.equal(await errnoOf(fileSystem.getattr('/a/.hidden1')), 'ENOENT');
+  await fileSystem.unlink('/z/.hidden1');
+  await handle.release();
+  t.equal(await errnoOf(fileSystem.getattr('/z/.hidden1')), 'ENOENT');
+});
+
 t.test('a directory stays when its last file is removed or moved away', async (t) => {
   await using drive = await startDrive();
   const { fileSystem, store } = drive;
@@ -470,6 +485,20 @@ t.test('writing moves mtime, reading does not', async (t) => {
   t.equal((await fileSystem.getattr('/f')).mtime.seconds, before.seconds + 10);
   await handle.flush();
   t.equal((await fileSystem.getattr('/f')).mtime.seconds, before.seconds + 10);
+});
+
+t.test('cutting an empty file to nothing moves its mtime, as a stamp file of make needs', async (t) => {
+  await using drive = await startDrive();
+  const { fileSystem, clock, store } = drive;
+  await writeFile(fileSystem, '/f', '');
+  const before = (await fileSystem.getattr('/f')).mtime;
+  await clock.advance(10_000);
+  const handle = await fileSystem.open('/f', { writable: true, truncate: true });
+  await handle.flush();
+  await handle.release();
+  t.equal((await fileSystem.getattr('/f')).mtime.seconds, before.seconds + 10);
+  const { attributes } = await store.direct.objects.head({ bucket: BUCKET, key: 'f' });
+  t.equal(attributes.mtime?.seconds, before.seconds + 10, 'in the store as well');
 });
 
 t.test('keys that no path can spell are shown under other names and can be used', async (t) => {

@@ -165,7 +165,7 @@ export class FileSystem {
   }
 
   async open(path: string, options: OpenOptions = {}): Promise<FileHandle> {
-    if (options.writable) this.#assertWritable();
+    if (options.writable || options.truncate) this.#assertWritable();
     const state = this.#stateOf(await this.#get(path), path);
     return this.#openState(state, options);
   }
@@ -370,7 +370,9 @@ export class FileSystem {
       append: options.append ?? false,
       writable: options.writable ?? false
     });
-    if (options.truncate && options.writable && state.size > 0) await state.truncate(0);
+    // To cut an empty file to nothing changes it as well: its time tells make(1) that something was done.
+    if (options.truncate && state.size > 0) await state.truncate(0);
+    else if (options.truncate) state.modified();
     return handle;
   }
 

@@ -102,7 +102,7 @@ export class Namespace {
       throw new FileSystemError('EEXIST', `${to} exists already`);
     assertUsableName(to, target.target.key);
     if (options.exchange) await this.#exchange(source, target, to);
-    else if (source.type === 'directory') await this.#renameDirectory(source, target, to);
+    else if (source.type === 'directory') await this.#renameDirectory(source, target, { from, to });
     else await this.#renameFile(source, target, { to, alias: options.alias });
   }
 
@@ -147,7 +147,11 @@ export class Namespace {
     entries.changed(newKey, { type: 'object', head });
   }
 
-  async #renameDirectory(source: Found, target: Found, to: string): Promise<void> {
+  async #renameDirectory(
+    source: Found,
+    target: Found,
+    { from, to }: { readonly from: string; readonly to: string }
+  ): Promise<void> {
     const { entries, files, removals, store, bucket } = this.#options;
     const prefix = `${source.target.key}/`;
     const newPrefix = `${target.target.key}/`;
@@ -166,6 +170,7 @@ export class Namespace {
     const states = files.under(prefix);
     await this.#holding(states, () => store.objects.renamePrefix({ bucket, prefix, to: newPrefix }));
     for (const state of states) files.rename(state, newPrefix + state.key.slice(prefix.length));
+    entries.moveAliases(from, to);
     entries.forgetTree(source.target.key);
     entries.forgetTree(target.target.key);
     entries.changed(source.target.key, { type: 'none' });

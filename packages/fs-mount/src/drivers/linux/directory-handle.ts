@@ -26,7 +26,7 @@ export class DirectoryHandle {
 
   /** The names from `position` on that are there already, at least one unless the listing ends. */
   async from(position: number): Promise<readonly NamedEntry[]> {
-    if (position < this.#start) await this.#rewind();
+    if (position < this.#start) await this.rewind();
     for (;;) {
       const skipped = Math.min(position - this.#start, this.#names.length);
       if (skipped > 0) {
@@ -38,6 +38,16 @@ export class DirectoryHandle {
     }
   }
 
+  /** What is read next is listed anew. */
+  async rewind(): Promise<void> {
+    if (!this.#pages) return;
+    await this.close();
+    this.#pages = undefined;
+    this.#names = [];
+    this.#start = 0;
+    this.#isComplete = false;
+  }
+
   async close(): Promise<void> {
     await this.#pages?.return(undefined);
   }
@@ -47,13 +57,5 @@ export class DirectoryHandle {
     const { value, done } = await this.#pages.next();
     if (done) this.#isComplete = true;
     else this.#names = value;
-  }
-
-  async #rewind(): Promise<void> {
-    await this.close();
-    this.#pages = undefined;
-    this.#names = [];
-    this.#start = 0;
-    this.#isComplete = false;
   }
 }

@@ -52,6 +52,8 @@ export class DirectoryOperations {
     const offset = request.u64(layout.offset);
     const room = Math.min(request.u32(layout.size), HEAD_BYTES - BODY);
     const node = nodes.get(request.nodeId);
+    // rewinddir(3) shows what is there by now.
+    if (offset === 0) await directory.rewind();
     const first = Math.max(0, offset - DOT_NAMES.length);
     let names = await directory.from(first);
     // A page without a name would end the listing: names that are all gone make way for the next.

@@ -156,6 +156,8 @@ export class FileOperations {
       throw new FileSystemError('EOPNOTSUPP', 'ranges are not collapsed or inserted');
     if (isZeroing) await zero(handle, offset, Math.min(end, handle.state.size));
     if ((mode & FALLOC_FL_KEEP_SIZE) === 0 && end > handle.state.size) await handle.truncate(end);
+    // Also where no byte is another one than before.
+    handle.state.modified();
     replies.done(request.unique);
   }
 
