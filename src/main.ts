@@ -8,6 +8,7 @@ import { startStamp } from '@stampede/server';
 import { commands } from './commands/index.js';
 import { readEnvironment } from './config.js';
 import { runProgram } from './program.js';
+import { startConfigured } from './server/start-configured.js';
 import type { World } from './world.js';
 
 /* The composition root: the only file that knows all packages, and the real world that commands run in. */
@@ -61,6 +62,7 @@ function systemWorld(): World {
     connect: async ({ endpoint, accessKey, secretKey }) =>
       createStoreClient({ endpoint, accessKey, secretKey }),
     startStamp,
+    startServer: startConfigured,
     mount,
     findMount,
     unmount: unmountDirectory,

@@ -3,6 +3,7 @@ import type { StoreClient } from '@stampede/client';
 import type { Mount, MountEntry, MountOptions } from '@stampede/fs-mount';
 import type { Connection, Environment } from './config.js';
 import type { LogStream } from './log.js';
+import type { StartConfigured } from './server/start-configured.js';
 import type { StartStamp } from './stamp-start.js';
 
 export interface OutputStream extends Writable {
@@ -23,6 +24,7 @@ export interface World {
   readonly nowMs: () => number;
   readonly connect: (connection: Connection) => Promise<StoreClient>;
   readonly startStamp: StartStamp;
+  readonly startServer: StartConfigured;
   readonly mount: (options: MountOptions) => Promise<Mount>;
   readonly findMount: (directory: string) => Promise<MountEntry | undefined>;
   readonly unmount: (directory: string, options: { readonly lazy: boolean }) => Promise<void>;

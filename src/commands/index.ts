@@ -10,6 +10,7 @@ import { ls } from './ls.js';
 import { mount } from './mount.js';
 import { mv } from './mv.js';
 import { rm } from './rm.js';
+import { server } from './server.js';
 import { stat } from './stat.js';
 import { umount } from './umount.js';
 import { up } from './up.js';
@@ -17,6 +18,7 @@ import { up } from './up.js';
 /** Every command, in the order of the help. */
 export const commands: readonly (CommandSpec | CommandGroup)[] = [
   up,
+  server,
   mount,
   umount,
   ls,

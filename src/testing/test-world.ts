@@ -90,6 +90,7 @@ export class TestWorld implements Disposable {
       nowMs: () => this.#nowMs,
       connect: async () => storeClientOver(this.calls),
       startStamp: unexpected('a store'),
+      startServer: unexpected('a server'),
       mount: unexpected('a mount'),
       findMount: async () => undefined,
       unmount: unexpected('an unmount'),

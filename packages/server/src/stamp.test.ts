@@ -4,7 +4,8 @@ import { join } from 'node:path';
 import { pino } from 'pino';
 import t from 'tap';
 import { type ErrorCode, isStoreError } from './api/index.js';
-import { type StampOptions, startStamp, VERSION } from './stamp.js';
+import { type StampOptions, startStamp } from './stamp.js';
+import { VERSION } from './version.js';
 
 function scratch(): { readonly path: string } & Disposable {
   const path = mkdtempSync(join(tmpdir(), 'stampede-stamp-'));

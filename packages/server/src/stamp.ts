@@ -26,6 +26,7 @@ import {
   writeCredentials
 } from './stamp-files.js';
 import { type EmbeddedStreamLayer, openEmbeddedStreamLayer } from './stream/index.js';
+import { VERSION } from './version.js';
 
 export interface StampOptions {
   /** The data folder; created when it is not there. */
@@ -68,7 +69,6 @@ export interface Stamp extends AsyncDisposable {
   close(): Promise<void>;
 }
 
-export const VERSION = '0.1.0';
 const NODES_MAX = 64;
 const CLOSE_GRACE_MS = 5000;
 const INDEX_CACHE_BYTES = 32 * 1024 * 1024;

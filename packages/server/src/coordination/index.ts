@@ -5,6 +5,8 @@ export {
   type EmbeddedMetaStoreOptions,
   openEmbeddedMetaStore
 } from './embedded-meta-store.js';
+export type { EtcdOptions } from './etcd/etcd-client.js';
+export { type EtcdMetaStoreOptions, openEtcdMetaStore } from './etcd/etcd-meta-store.js';
 export { MemberDirectory } from './member-directory.js';
 export type { Member, MemberRole } from './member-table.js';
 export { type MemberLife, Membership, type MembershipOptions } from './membership.js';

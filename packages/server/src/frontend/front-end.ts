@@ -8,7 +8,7 @@ import {
 } from '../api/index.js';
 import type { MetaStore } from '../coordination/index.js';
 import type { PartitionLayer } from '../partition/index.js';
-import type { Clock, Listener, Network, Random } from '../platform/index.js';
+import type { Clock, Listener, Network, Random, ServerTls } from '../platform/index.js';
 import { AccessKeys, type Credentials } from './access-keys.js';
 import { Authenticator } from './authenticator.js';
 import { BytesInFlight } from './bytes-in-flight.js';
@@ -43,6 +43,8 @@ export interface ListenAddress {
   readonly host: string;
   /** 0 = any free port. */
   readonly port: number;
+  /** Absent = plain HTTP. */
+  readonly tls?: ServerTls | undefined;
 }
 
 export interface FrontEnd {
@@ -154,8 +156,9 @@ async function openDoor(options: FrontEndOptions, inside: Inside): Promise<Door 
   };
 }
 
-function endpointOf({ host, port }: Listener): string {
+function endpointOf({ host, port, isEncrypted }: Listener): string {
+  const scheme = isEncrypted ? 'https' : 'http';
   // Who listens on every address is reached on this one from here.
-  if (host === '0.0.0.0' || host === '::') return `http://127.0.0.1:${port}`;
-  return `http://${host.includes(':') ? `[${host}]` : host}:${port}`;
+  if (host === '0.0.0.0' || host === '::') return `${scheme}://127.0.0.1:${port}`;
+  return `${scheme}://${host.includes(':') ? `[${host}]` : host}:${port}`;
 }

@@ -17,6 +17,7 @@ export {
   type Listener,
   type ListenOptions,
   type Network,
+  type ServerTls,
   systemNetwork
 } from './network.js';
 export type {

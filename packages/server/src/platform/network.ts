@@ -6,6 +6,7 @@ import {
   type ServerOptions,
   type ServerResponse
 } from 'node:http';
+import { createServer as createTlsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { listenError } from './listen-error.js';
@@ -36,13 +37,22 @@ export interface ListenOptions {
   readonly onUpgrade?: (request: HttpRequest, socket: HttpSocket, head: Uint8Array) => void;
   /** A complete answer of which nothing leaves for so long ends its connection: nobody reads it. Default: never. */
   readonly unsentMsMax?: number;
+  /** Absent = plain HTTP. */
+  readonly tls?: ServerTls | undefined;
   /** Limits of the protocol, such as `headersTimeout`, `requestTimeout`, `keepAliveTimeout`, `maxHeaderSize`. */
   readonly http?: ServerOptions;
+}
+
+/** PEM texts. */
+export interface ServerTls {
+  readonly cert: string;
+  readonly key: string;
 }
 
 export interface Listener {
   readonly host: string;
   readonly port: number;
+  readonly isEncrypted: boolean;
   /** For libraries that attach themselves to a server. */
   readonly server: HttpServer;
   /** How many connections are open, upgraded ones included. */
@@ -60,7 +70,8 @@ export function systemNetwork(): Network {
 }
 
 async function listen(options: ListenOptions): Promise<Listener> {
-  const server = createServer(options.http ?? {});
+  const { http = {}, tls } = options;
+  const server = tls ? createTlsServer({ ...http, ...tls }) : createServer(http);
   // First, as the other may answer at once.
   server.on('request', (_request, response) => endUnsent(response, options.unsentMsMax));
   server.on('request', options.onRequest satisfies RequestListener);
@@ -84,6 +95,7 @@ async function listen(options: ListenOptions): Promise<Listener> {
     host: address,
     port,
     server,
+    isEncrypted: tls !== undefined,
     connectionCount: () => sockets.size,
     close: ({ graceMs = 0 } = {}) => {
       closing ??= closeServer(server, sockets, graceMs);

@@ -112,6 +112,7 @@ function entryTests(t: Test, open: () => Promise<MetaStoreFixture>): void {
   t.test('reads a range in the order of bytes, without its neighbours', async (t) => {
     await using fixture = await open();
     const { store } = fixture;
+    const before = (await store.range('')).revision;
     const inside = ['p/', 'p/a', 'p/a/b', 'p/z', 'p/é', 'p/\uffff', 'p/😀'];
     for (const key of [...inside, 'o', 'p', 'p0', 'q'].reverse()) await put(store, key, key);
     const { entries, revision } = await store.range('p/');
@@ -123,7 +124,7 @@ function entryTests(t: Test, open: () => Promise<MetaStoreFixture>): void {
       entries.map(({ value }) => text(value)),
       inside
     );
-    t.equal(revision, inside.length + 4);
+    t.equal(revision, before + inside.length + 4);
     t.equal((await store.range('')).entries.length, inside.length + 4);
     t.same((await store.range('nothing')).entries, []);
   });

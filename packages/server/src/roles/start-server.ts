@@ -1,0 +1,200 @@
+import { type Logger, pino } from 'pino';
+import { faultDomain, memberId, type StampStatus } from '../api/index.js';
+import type { MetaStore } from '../coordination/index.js';
+import { type Credentials, type FrontEnd, openFrontEnd } from '../frontend/index.js';
+import type { RemotePartitionLayer } from '../partition/index.js';
+import {
+  openClassicLevelStore,
+  type ServerTls,
+  type SocketTls,
+  systemClock,
+  systemDisk,
+  systemNetwork,
+  systemRandom,
+  systemSocketNetwork
+} from '../platform/index.js';
+import { splitAddress, tcpRoleNetwork } from '../rpc/index.js';
+import { logEvent } from '../stamp-events.js';
+import { NodeStatuses } from '../stream/index.js';
+import { VERSION } from '../version.js';
+import type { ClusterView } from './cluster-view.js';
+import { type ChosenRoles, type RunningRoles, startRoles } from './start-roles.js';
+
+export interface ServerOptions {
+  /** Of a process without an extent node; the folder of an extent node says who it is. Default: a random one. */
+  readonly member?: string | undefined;
+  /** The fault domain of this process. */
+  readonly rack: string;
+  /** Opens the tables of the stamp; closed with the server. */
+  readonly openMeta: () => Promise<MetaStore>;
+  readonly cluster: {
+    /** `host:port` where the other members reach this one. */
+    readonly listen: string;
+    readonly secret: string;
+    readonly tls?: SocketTls | undefined;
+  };
+  readonly roles: ChosenRoles & { readonly frontEnd?: FrontEndRole | undefined };
+  readonly replicaCount: number;
+  readonly logger?: Logger | undefined;
+}
+
+export interface FrontEndRole {
+  /** `host:port` where clients connect. */
+  readonly listen: string;
+  /** The key that may do everything; the same at all front ends of a stamp. */
+  readonly credentials: Credentials;
+  readonly tls?: ServerTls | undefined;
+}
+
+/** A running process of a stamp. */
+export interface Server extends AsyncDisposable {
+  readonly memberId: string;
+  /** `host:port` of the internal listener. */
+  readonly address: string;
+  /** Where clients connect; absent without a front end. */
+  readonly endpoint?: string | undefined;
+  /** Lets calls in flight end for a while, then leaves the stamp. */
+  close(): Promise<void>;
+}
+
+const CLOSE_GRACE_MS = 5000;
+const INDEX_CACHE_BYTES = 32 * 1024 * 1024;
+const INDEX_WRITE_BUFFER_BYTES = 16 * 1024 * 1024;
+
+/**
+ * Runs the given roles of a stamp on this machine.
+ *
+ * @throws StoreError what keeps it from starting, such as tables that cannot be reached, a folder that cannot be used or an
+ *         address that is taken.
+ */
+export async function startServer(options: ServerOptions): Promise<Server> {
+  const server = new RoleProcess(options);
+  try {
+    await server.open();
+    return server;
+  } catch (error) {
+    await server.close().catch(() => undefined);
+    throw error;
+  }
+}
+
+class RoleProcess implements Server {
+  readonly #options: ServerOptions;
+  readonly #logger: Logger;
+  readonly #clock = systemClock();
+  readonly #random = systemRandom();
+  readonly #startedAtMs = this.#clock.nowMs();
+  /** In the order of their opening. */
+  readonly #open: (() => Promise<void>)[] = [];
+  #roles: RunningRoles | undefined;
+  #frontEnd: FrontEnd | undefined;
+  #closing: Promise<void> | undefined;
+
+  constructor(options: ServerOptions) {
+    this.#options = options;
+    this.#logger = options.logger ?? pino({ level: 'silent' });
+  }
+
+  get memberId(): string {
+    return this.#roles!.memberId;
+  }
+
+  get address(): string {
+    return this.#roles!.address;
+  }
+
+  get endpoint(): string | undefined {
+    return this.#frontEnd?.endpoint;
+  }
+
+  async open(): Promise<void> {
+    const { openMeta, cluster, rack, roles, member, replicaCount } = this.#options;
+    const clock = this.#clock;
+    const random = this.#random;
+    const meta = await openMeta();
+    this.#open.push(() => meta.close());
+    const { secret, tls } = cluster;
+    const network = tcpRoleNetwork({ sockets: systemSocketNetwork(), clock, random, secret, tls });
+    const running = await startRoles({
+      memberId: member === undefined ? undefined : memberId(member),
+      faultDomain: faultDomain(rack),
+      roles,
+      meta,
+      network,
+      listen: splitAddress(cluster.listen),
+      platform: {
+        disk: systemDisk(),
+        clock,
+        random,
+        openOrderedStore: (directory) =>
+          openClassicLevelStore(directory, {
+            cacheBytes: INDEX_CACHE_BYTES,
+            writeBufferBytes: INDEX_WRITE_BUFFER_BYTES
+          })
+      },
+      replicaCount,
+      onEvent: (event) => logEvent(this.#logger, event)
+    });
+    this.#roles = running;
+    this.#open.push(() => running.close());
+    if (roles.frontEnd) await this.#openFrontEnd(meta, running.view, roles.frontEnd);
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  async #openFrontEnd(meta: MetaStore, view: ClusterView, role: FrontEndRole): Promise<void> {
+    const clock = this.#clock;
+    const layer = await view.openPartitionLayer();
+    this.#open.push(() => layer.close());
+    const { members, connections } = view;
+    const statuses = await NodeStatuses.start({ members, find: connections.findNode, clock });
+    this.#open.push(() => statuses.close());
+    const frontEnd = await openFrontEnd({
+      layer,
+      meta,
+      network: systemNetwork(),
+      clock,
+      random: this.#random,
+      logger: this.#logger,
+      root: role.credentials,
+      status: () => this.#status(statuses, layer),
+      isReady: () => layer.isServing,
+      listen: { ...splitAddress(role.listen), tls: role.tls }
+    });
+    this.#frontEnd = frontEnd;
+    this.#open.push(() => frontEnd.close({ graceMs: CLOSE_GRACE_MS }));
+  }
+
+  /** Closes everything, the last opened first, also after one of them failed. */
+  async #close(): Promise<void> {
+    const failures: unknown[] = [];
+    for (let close = this.#open.pop(); close; close = this.#open.pop())
+      await close().catch((error: unknown) => failures.push(error));
+    if (failures.length > 0) throw failures[0];
+  }
+
+  async #status(statuses: NodeStatuses, layer: RemotePartitionLayer): Promise<StampStatus> {
+    const { replicaCount, roles } = this.#options;
+    const nodes = statuses.reachable();
+    const sum = (name: 'totalBytes' | 'freeBytes'): number =>
+      Math.floor(nodes.reduce((total, node) => total + node[name], 0) / replicaCount);
+    const domains = new Set(nodes.filter(({ isFull }) => !isFull).map((node) => node.faultDomain));
+    return {
+      version: VERSION,
+      startedAtMs: this.#startedAtMs,
+      durability: roles.partitionServer?.durability ?? 'sync',
+      state: nodes.length > 0 && domains.size === 0 ? 'full' : 'ready',
+      // Each byte is stored as often as there are replicas.
+      space: { totalBytes: sum('totalBytes'), freeBytes: sum('freeBytes') },
+      extentNodes: nodes.map(({ isFull: _, ...summary }) => summary),
+      partitions: await layer.partitions()
+    };
+  }
+}

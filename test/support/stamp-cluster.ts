@@ -1,0 +1,203 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
+import { createWriteStream } from 'node:fs';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createStoreClient, type StoreClient } from '@stampede/client';
+import { EtcdCluster, freePorts } from './etcd-cluster.js';
+import { COMMAND } from './store-process.js';
+
+/* A stamp of several processes and a real etcd, as an operator would run it. */
+
+export type RoleName = 'stream-manager' | 'extent-node' | 'partition-server' | 'front-end';
+
+export interface ServerPlan {
+  readonly name: string;
+  readonly rack: string;
+  readonly roles: readonly RoleName[];
+}
+
+export interface StampPlan {
+  readonly servers: readonly ServerPlan[];
+  readonly replicas: number;
+  readonly durability?: 'sync' | 'os';
+}
+
+/** Three extent nodes in three racks, two of everything else, each in its own process. */
+export const FULL_STAMP: StampPlan = {
+  replicas: 3,
+  servers: [
+    { name: 'en-1', rack: 'rack-1', roles: ['extent-node'] },
+    { name: 'en-2', rack: 'rack-2', roles: ['extent-node'] },
+    { name: 'en-3', rack: 'rack-3', roles: ['extent-node'] },
+    { name: 'sm-1', rack: 'rack-1', roles: ['stream-manager'] },
+    { name: 'sm-2', rack: 'rack-2', roles: ['stream-manager'] },
+    { name: 'ps-1', rack: 'rack-1', roles: ['partition-server'] },
+    { name: 'ps-2', rack: 'rack-2', roles: ['partition-server'] },
+    { name: 'fe-1', rack: 'rack-1', roles: ['front-end'] },
+    { name: 'fe-2', rack: 'rack-2', roles: ['front-end'] }
+  ]
+};
+
+const READY_TIMEOUT_MS = 60_000;
+const ACCESS_KEY = 'operator';
+
+/** One process of the stamp. Its folder outlives it. */
+export class ServerProcess {
+  readonly name: string;
+  readonly plan: ServerPlan;
+  readonly directory: string;
+  readonly #configPath: string;
+  #process: ChildProcess | undefined;
+
+  constructor(plan: ServerPlan, directory: string) {
+    this.plan = plan;
+    this.name = plan.name;
+    this.directory = directory;
+    this.#configPath = join(directory, 'server.yaml');
+  }
+
+  get isRunning(): boolean {
+    const child = this.#process;
+    return child !== undefined && child.exitCode === null && child.signalCode === null;
+  }
+
+  get pid(): number | undefined {
+    return this.isRunning ? this.#process!.pid : undefined;
+  }
+
+  /** Where its log is. */
+  get logPath(): string {
+    return join(this.directory, 'log');
+  }
+
+  async start(): Promise<void> {
+    const child = spawn(process.execPath, [COMMAND, 'server', '--config', this.#configPath, '--json'], {
+      stdio: ['ignore', 'pipe', 'pipe'],
+      env: { ...process.env, STAMPEDE_LOG: 'info' }
+    });
+    this.#process = child;
+    let complaints = '';
+    const log = createWriteStream(this.logPath, { flags: 'a' });
+    child.stderr!.on('data', (text: Buffer) => {
+      complaints = (complaints + text.toString()).slice(-2000);
+      log.write(text);
+    });
+    child.once('exit', () => log.end());
+    const timeout = AbortSignal.timeout(READY_TIMEOUT_MS);
+    const ended = once(child, 'exit', { signal: timeout }).then(([code, signal]) => {
+      throw new Error(`${this.name} ended with ${code ?? signal}: ${complaints}`);
+    });
+    ended.catch(() => undefined);
+    await Promise.race([once(child.stdout!, 'data', { signal: timeout }), ended]);
+  }
+
+  async kill(signal: 'SIGKILL' | 'SIGTERM' = 'SIGKILL'): Promise<void> {
+    if (!this.isRunning) return;
+    const child = this.#process!;
+    const ended = once(child, 'exit');
+    child.kill('SIGCONT');
+    child.kill(signal);
+    await ended;
+  }
+
+  signal(name: 'SIGSTOP' | 'SIGCONT'): void {
+    if (this.isRunning) this.#process!.kill(name);
+  }
+}
+
+export class StampCluster implements AsyncDisposable {
+  readonly directory: string;
+  readonly etcd: EtcdCluster;
+  readonly servers: readonly ServerProcess[];
+  /** Of the front ends. */
+  readonly endpoints: readonly string[];
+  readonly credentials: { readonly accessKey: string; readonly secretKey: string };
+
+  private constructor(
+    options: Pick<StampCluster, 'directory' | 'etcd' | 'servers' | 'endpoints' | 'credentials'>
+  ) {
+    this.directory = options.directory;
+    this.etcd = options.etcd;
+    this.servers = options.servers;
+    this.endpoints = options.endpoints;
+    this.credentials = options.credentials;
+  }
+
+  /** Resolves when every process runs; the stamp serves soon after. */
+  static async start(plan: StampPlan = FULL_STAMP): Promise<StampCluster> {
+    const directory = await mkdtemp(join(process.env['BENCH_DIR'] ?? tmpdir(), 'stampede-stamp-'));
+    const etcd = await EtcdCluster.start();
+    const credentials = { accessKey: ACCESS_KEY, secretKey: randomBytes(24).toString('hex') };
+    await writeFile(join(directory, 'secret'), randomBytes(32).toString('hex'));
+    await writeFile(join(directory, 'credentials.json'), JSON.stringify(credentials));
+    const ports = await freePorts(2 * plan.servers.length);
+    const servers: ServerProcess[] = [];
+    const endpoints: string[] = [];
+    for (const [index, server] of plan.servers.entries()) {
+      const [listen, clientPort] = [ports[2 * index]!, ports[2 * index + 1]!];
+      const folder = join(directory, server.name);
+      await mkdir(folder);
+      const config = configOf(server, { plan, etcd, listen, clientPort });
+      await writeFile(join(folder, 'server.yaml'), JSON.stringify(config, null, 2));
+      servers.push(new ServerProcess(server, folder));
+      if (server.roles.includes('front-end')) endpoints.push(`http://127.0.0.1:${clientPort}`);
+    }
+    const cluster = new StampCluster({ directory, etcd, servers, endpoints, credentials });
+    try {
+      await Promise.all(servers.map((server) => server.start()));
+      return cluster;
+    } catch (error) {
+      await cluster[Symbol.asyncDispose]();
+      throw error;
+    }
+  }
+
+  find(name: string): ServerProcess {
+    return this.servers.find((server) => server.name === name)!;
+  }
+
+  /** A client of one front end. */
+  client(index = 0): StoreClient {
+    return createStoreClient({
+      endpoint: this.endpoints[index % this.endpoints.length]!,
+      ...this.credentials
+    });
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Promise.all(this.servers.map((server) => server.kill()));
+    await this.etcd[Symbol.asyncDispose]();
+    await rm(this.directory, { recursive: true, force: true });
+  }
+}
+
+interface ConfigInput {
+  readonly plan: StampPlan;
+  readonly etcd: EtcdCluster;
+  readonly listen: number;
+  readonly clientPort: number;
+}
+
+/** JSON is YAML. */
+function configOf(server: ServerPlan, { plan, etcd, listen, clientPort }: ConfigInput): object {
+  const has = (role: RoleName): boolean => server.roles.includes(role);
+  const durability = plan.durability ?? 'sync';
+  return {
+    member: server.name,
+    rack: server.rack,
+    replicas: plan.replicas,
+    etcd: { endpoints: etcd.endpoints },
+    cluster: { listen: `127.0.0.1:${listen}`, 'secret-file': '../secret' },
+    roles: {
+      ...(has('stream-manager') && { 'stream-manager': {} }),
+      ...(has('extent-node') && { 'extent-node': { directory: 'extents' } }),
+      ...(has('partition-server') && { 'partition-server': { 'index-directory': 'index', durability } }),
+      ...(has('front-end') && {
+        'front-end': { listen: `127.0.0.1:${clientPort}`, 'credentials-file': '../credentials.json' }
+      })
+    }
+  };
+}
