@@ -3,8 +3,9 @@ import { join } from 'node:path';
 import t from 'tap';
 import { DRIVES, startDrive, withoutDrive } from '../support/drive-process.js';
 import { type Difference, findDifference, type Sides, shrink } from '../support/exerciser/compare.js';
-import { buildFileCalls, withoutCompiler } from '../support/exerciser/file-calls.js';
+import { buildFileCalls } from '../support/exerciser/file-calls.js';
 import { type Abilities, operationsOf } from '../support/exerciser/operations.js';
+import { missingOf } from '../support/needs.js';
 import { scratch } from '../support/store-process.js';
 
 /*
@@ -36,11 +37,13 @@ const ABILITIES: Record<'linux' | 'fuse-native', Abilities> = {
   }
 };
 
+const withoutCompiler = await missingOf(['cc']);
+
 for (const { driver, store } of DRIVES) {
   const episodeCount = Math.max(AT_ONCE, Math.ceil((OPERATIONS * SHARES[store]) / EPISODE_OPERATIONS));
   t.test(
     `${episodeCount} episodes of random calls on a drive of ${driver} over ${store} answer as on a local disk`,
-    { skip: withoutDrive(store, driver) || withoutCompiler(), timeout: 900_000 },
+    { skip: withoutDrive(store, driver) || withoutCompiler, timeout: 900_000 },
     async (t) => {
       t.comment(`SEED=${SEED} EXERCISES=${OPERATIONS}`);
       using folder = scratch();

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import t from 'tap';
 import { DRIVES, startDrive, withoutDrive } from '../support/drive-process.js';
+import { missingOf } from '../support/needs.js';
 import { ROOT, scratch } from '../support/store-process.js';
 import { PROGRAM_SCRIPTS } from './program-scripts.js';
 
@@ -24,7 +25,7 @@ for (const { driver, store } of DRIVES)
       mkdirSync(plain);
       await using drive = await startDrive({ store, driver, folder: folder.path });
       for (const [index, { name, script, needs }] of PROGRAM_SCRIPTS.entries()) {
-        const skip = needs !== undefined && !(await isInstalled(needs)) ? `${needs} is not installed` : false;
+        const skip = await missingOf(needs === undefined ? [] : [needs]);
         await t.test(name, { skip }, async (t) => {
           const onDrive = await outputOf(join(drive.directory, `case-${index}`), script);
           const onPlain = await outputOf(join(plain, `case-${index}`), script);
@@ -54,11 +55,4 @@ async function outputOf(directory: string, script: string): Promise<string> {
     return { stdout: `${error.message}\n${error.stdout ?? ''}\n${error.stderr ?? ''}` };
   });
   return stdout.replaceAll(directory, 'DIR');
-}
-
-async function isInstalled(command: string): Promise<boolean> {
-  return run('which', [command]).then(
-    () => true,
-    () => false
-  );
 }

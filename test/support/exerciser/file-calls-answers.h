@@ -114,8 +114,8 @@ static void print_content(const char *path) {
   printf(" bytes=%ld:%016" PRIx64, total, hash);
 }
 
-/* One line for everything below a directory. */
-static void print_tree(const char *path) {
+/* One line for everything below a directory; times of directories only where they are asked for. */
+static void print_tree(const char *path, int with_directory_times) {
   struct stat found;
   if (lstat(path, &found) < 0) {
     printf("%s %s;", path, strerrorname_np(errno));
@@ -123,6 +123,7 @@ static void print_tree(const char *path) {
   }
   printf("%s ", path);
   print_stat(&found);
+  if (S_ISDIR(found.st_mode) && with_directory_times) print_time("mtime", found.st_mtim);
   print_xattrs(path);
   if (S_ISREG(found.st_mode)) print_content(path);
   if (S_ISLNK(found.st_mode)) {
@@ -141,7 +142,7 @@ static void print_tree(const char *path) {
     char *below;
     *strrchr(names[i], '/') = 0;
     if (asprintf(&below, "%s/%s", path, names[i]) < 0) abort();
-    print_tree(below);
+    print_tree(below, with_directory_times);
     free(below);
     free(names[i]);
   }

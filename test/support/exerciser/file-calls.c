@@ -291,7 +291,7 @@ static void call_rewinddir(char **f) {
 }
 
 static void call_tree(char **f) {
-  print_tree(f[1]);
+  print_tree(f[1], f[2] != NULL);
   printf("\n");
 }
 

@@ -5,16 +5,6 @@ import { ROOT } from '../store-process.js';
 /** Calls of one script; a call that never returns is an answer as well. */
 const TIMEOUT_MS = 120_000;
 
-/** Why the program of the calls cannot be built here, or false: for tap's `skip`. */
-export function withoutCompiler(): string | false {
-  try {
-    execFileSync('cc', ['--version'], { stdio: 'ignore' });
-    return false;
-  } catch {
-    return 'there is no C compiler (cc); install gcc and libc6-dev';
-  }
-}
-
 /** Compiles the program into a folder and returns where it is. */
 export function buildFileCalls(folder: string): string {
   const program = join(folder, 'file-calls');
