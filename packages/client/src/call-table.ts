@@ -13,6 +13,7 @@ const KINDS = {
     edit: 'mutation',
     read: 'read',
     head: 'read',
+    holes: 'read',
     stat: 'read',
     list: 'read',
     delete: 'mutation',

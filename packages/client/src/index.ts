@@ -24,6 +24,8 @@ export type {
   EditStep,
   HeadBucketInput,
   HeadInput,
+  HolesInput,
+  HolesResult,
   KeyCalls,
   ListBucketsInput,
   ListBucketsResult,

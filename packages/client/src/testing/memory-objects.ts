@@ -7,6 +7,7 @@ import {
   deleteSchema,
   editSchema,
   headSchema,
+  holesSchema,
   LIMITS,
   listSchema,
   type ObjectCalls,
@@ -23,6 +24,7 @@ import {
 } from '@stampede/server/api';
 import { answer, checkConditions, parse } from './memory-call.js';
 import { applySteps, MemoryContent } from './memory-content.js';
+import { holesIn } from './memory-holes.js';
 import { listPage, statPath } from './memory-listing.js';
 import { describe, type MemoryBucket, type MemoryState, NO_DESCRIPTION } from './memory-state.js';
 
@@ -77,6 +79,13 @@ export function memoryObjects(state: MemoryState): ObjectCalls {
         const { head } = state.object(state.bucket(bucket), key);
         checkVersion(head, versionId);
         return head;
+      }),
+
+    holes: (input, options) =>
+      answer(holesSchema, input, options, ({ bucket, key, offset, ifMatch }) => {
+        const { head, body } = state.object(state.bucket(bucket), key);
+        checkConditions(head, { ifMatch });
+        return { head, ...holesIn(body, offset ?? 0) };
       }),
 
     stat: (input, options) =>

@@ -4,6 +4,7 @@ import { buckets } from './conformance/buckets.js';
 import { conditions } from './conformance/conditions.js';
 import { edits } from './conformance/edits.js';
 import { type ConformanceStore, type ConformanceTest, Fixture, type Section } from './conformance/fixture.js';
+import { holes } from './conformance/holes.js';
 import { lists } from './conformance/lists.js';
 import { moves } from './conformance/moves.js';
 import { puts } from './conformance/puts.js';
@@ -18,6 +19,7 @@ const SECTIONS: Readonly<Record<string, Section>> = {
   conditions,
   lists,
   edits,
+  holes,
   moves,
   attributes,
   uploads,
@@ -33,6 +35,7 @@ export type StoreCallsSection =
   | 'conditions'
   | 'lists'
   | 'edits'
+  | 'holes'
   | 'moves'
   | 'attributes'
   | 'uploads'

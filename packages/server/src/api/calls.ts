@@ -13,6 +13,7 @@ export type PutInput = Input<typeof schema.putSchema>;
 export type EditInput = Input<typeof schema.editSchema>;
 export type ReadInput = Input<typeof schema.readSchema>;
 export type HeadInput = Input<typeof schema.headSchema>;
+export type HolesInput = Input<typeof schema.holesSchema>;
 export type StatInput = Input<typeof schema.statSchema>;
 export type ListInput = Input<typeof schema.listSchema>;
 export type DeleteInput = Input<typeof schema.deleteSchema>;
@@ -82,6 +83,14 @@ export type StatResult =
   /** `head` is the marker `path/` of an explicit directory; absent for one implied by its keys. */
   | { readonly type: 'directory'; readonly head?: ObjectHead }
   | { readonly type: 'none' };
+
+export interface HolesResult {
+  readonly head: ObjectHead;
+  /** In order; `offset` and `length` in bytes. One that goes on behind `nextOffset` is cut there. */
+  readonly holes: readonly { readonly offset: number; readonly length: number }[];
+  /** Where to go on; absent when the end of the object was reached. */
+  readonly nextOffset?: number;
+}
 
 export interface ListResult {
   /** Keys and common prefixes are each in byte order; both count towards `maxKeys`. */
@@ -194,6 +203,11 @@ export interface ObjectCalls {
   /** Reads a range. Past the end: empty body. `NoSuchKey`, `PreconditionFailed`. */
   read(input: ReadInput, options?: CallOptions): Promise<ReadResult>;
   head(input: HeadInput, options?: CallOptions): Promise<ObjectHead>;
+  /**
+   * Ranges from `offset` on that are zeros and take no space, a page of at most `LIMITS.listKeysMax`. What is in none of them
+   * may be zeros all the same. `NoSuchKey`, `PreconditionFailed`.
+   */
+  holes(input: HolesInput, options?: CallOptions): Promise<HolesResult>;
   /** Says what a path is: an object, a directory, or nothing. The path has no trailing slash; empty = the bucket's root. */
   stat(input: StatInput, options?: CallOptions): Promise<StatResult>;
   list(input: ListInput, options?: CallOptions): Promise<ListResult>;

@@ -133,6 +133,7 @@ export const readSchema = z.object({
 });
 
 export const headSchema = z.object({ ...at, versionId: z.string().max(64).optional() });
+export const holesSchema = z.object({ ...at, offset: offset.optional(), ifMatch: condition.optional() });
 export const statSchema = z.object({ bucket: bucketNameSchema, path: prefixSchema });
 
 export const listSchema = z.object({

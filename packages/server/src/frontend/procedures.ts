@@ -84,6 +84,11 @@ const objects = {
     layer.objects.read(input, options)
   ),
   head: procedure(READ, api.headSchema, ({ layer }, input, options) => layer.objects.head(input, options)),
+  holes: procedure(
+    { ...READ, answerBytesMax: () => LIST_BYTES },
+    api.holesSchema,
+    ({ layer }, input, options) => layer.objects.holes(input, options)
+  ),
   stat: procedure(READ, api.statSchema, ({ layer }, input, options) => layer.objects.stat(input, options)),
   list: procedure(
     { ...READ, answerBytesMax: () => LIST_BYTES },

@@ -133,6 +133,7 @@ export const appRouter = t.router({
     edit: mutation<api.EditInput>()(objects.edit),
     read: query<api.ReadInput>()(objects.read),
     head: query<api.HeadInput>()(objects.head),
+    holes: query<api.HolesInput>()(objects.holes),
     stat: query<api.StatInput>()(objects.stat),
     list: query<api.ListInput>()(objects.list),
     delete: mutation<api.DeleteInput>()(objects.delete),

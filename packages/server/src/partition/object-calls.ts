@@ -3,6 +3,7 @@ import type { StreamLayer } from '../stream/index.js';
 import { checkConditions } from './conditions.js';
 import { checkDigest, checkedRange, checkSize, growthOf } from './decisions.js';
 import { checkDescription, describe, givenIn, NO_DESCRIPTION, withoutXattrs } from './description.js';
+import { holesOf } from './holes.js';
 import { listPage, statPath, usageOf } from './listing.js';
 import type { MutationStep } from './mutation.js';
 import { headOf, type ObjectRecord } from './object-record.js';
@@ -98,6 +99,7 @@ export function objectCalls({ partition, layer }: PartitionServices): ObjectCall
       );
     },
 
+    holes: (input) => holesOf(partition, input),
     stat: (input) => statPath(partition, input),
     list: (input) => listPage(partition, input),
 

@@ -22,6 +22,7 @@ export const PARTITION_CALLS = {
     'edit',
     'read',
     'head',
+    'holes',
     'stat',
     'list',
     'delete',

@@ -22,6 +22,7 @@ const SCHEMAS: { readonly [Name in Group]: Readonly<Record<string, z.ZodType>> }
     edit: api.editSchema,
     read: api.readSchema,
     head: api.headSchema,
+    holes: api.holesSchema,
     stat: api.statSchema,
     list: api.listSchema,
     delete: api.deleteSchema,
