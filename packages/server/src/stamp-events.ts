@@ -21,6 +21,7 @@ const LEVELS: Readonly<Record<StreamEvent['type'] | PartitionEvent['type'], Leve
   'index-damaged': 'warn',
   'index-write-failed': 'error',
   'checkpoint-written': 'debug',
+  'extents-compacted': 'info',
   'partition-assigned': 'info',
   'assignment-failed': 'warn',
   'membership-lost': 'warn',

@@ -108,6 +108,19 @@ export class ApplyContext extends RowView {
     );
   }
 
+  /** Gives a version other places for the same bytes. */
+  relocate({ bucket, key }: Place, before: OpenedObject, map: SliceMap): void {
+    const { record } = before;
+    this.countBytes(before.map, map);
+    const stored = storeSliceMap({
+      map,
+      newLayoutId: this.sequence,
+      before: { layout: record.layout, map: before.map }
+    });
+    this.changePages(stored.rows);
+    this.put(objectRow(bucket, key), encodeObjectRecord({ ...record, layout: stored.layout }));
+  }
+
   /** Sets a key's record as it is; what its layout points to is the caller's matter. */
   place({ bucket, key }: Place, record: ObjectRecord, before: ObjectRecord | undefined): ObjectHead {
     const row = encodeObjectRecord(record);

@@ -6,6 +6,7 @@ import {
   applyDelete,
   applyEdit,
   applyPut,
+  applyRelocate,
   applyRename,
   applySetAttributes
 } from './apply-object-mutation.js';
@@ -51,6 +52,8 @@ export function applyMutation(
       return applyPut(context, body);
     case 'edit':
       return applyEdit(context, body);
+    case 'relocate':
+      return applyRelocate(context, body);
     case 'setAttributes':
       return applySetAttributes(context, body);
     case 'delete':

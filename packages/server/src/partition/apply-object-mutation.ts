@@ -24,6 +24,13 @@ export function applyEdit(context: ApplyContext, body: MutationOf<'edit'>): Obje
   return writeOver(context, body, { base, description, map, etag: body.etag });
 }
 
+export function applyRelocate(context: ApplyContext, body: MutationOf<'relocate'>): boolean {
+  const opened = context.open(existing(context, body));
+  const runs = body.runs.map(({ offset, pieces }) => ({ offset, pieces: context.resolve(pieces) }));
+  context.relocate(body, opened, opened.map.layAll(runs));
+  return true;
+}
+
 export function applySetAttributes(context: ApplyContext, body: MutationOf<'setAttributes'>): ObjectHead {
   const record = context.find(body);
   const base = record && context.open(record);

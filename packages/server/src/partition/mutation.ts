@@ -44,6 +44,10 @@ interface Bodies {
     readonly etag?: string | undefined;
     readonly steps: readonly MutationStep[];
   };
+  /** The same bytes at other places. Nobody can tell: version, generation, etag and times stay. */
+  relocate: Place & {
+    readonly runs: readonly { readonly offset: number; readonly pieces: EncodedPieces }[];
+  };
   setAttributes: Place & {
     readonly given: GivenDescription;
     readonly removeXattrs?: readonly string[] | undefined;

@@ -23,6 +23,15 @@ export type PartitionEvent =
       readonly rowCount: number;
       readonly durationMs: number;
     }
+  /** Extents of which little was used were emptied, so that their space comes back. */
+  | {
+      readonly type: 'extents-compacted';
+      readonly partitionId: PartitionId;
+      readonly extentCount: number;
+      readonly objectCount: number;
+      readonly bytes: number;
+      readonly durationMs: number;
+    }
   /** The partition manager gave a range to a server. */
   | { readonly type: 'partition-assigned'; readonly partitionId: PartitionId; readonly owner: MemberId }
   /** The partition manager could not do its work and tries again. */

@@ -7,6 +7,7 @@ import { type PartitionRange, takeRange } from './partition-map.js';
 import type { RangePartition } from './range-partition.js';
 import { everyUsageRow } from './row-key.js';
 import { decodeUsage } from './small-records.js';
+import { SpaceKeeper } from './space-keeper.js';
 import { abortExpiredUploads } from './upload-abort.js';
 
 export interface PartitionHostOptions extends Omit<PartitionLoaderOptions, 'partitionId'> {
@@ -21,16 +22,18 @@ export interface PartitionHostOptions extends Omit<PartitionLoaderOptions, 'part
 
 const UPKEEP_INTERVAL_MS = 1000;
 const EXPIRY_INTERVAL_MS = 60_000;
+const SPACE_INTERVAL_MS = 5000;
 const FIRST_LOADS_MAX = 5;
 const RELOAD_MS_MIN = 100;
 const RELOAD_MS_MAX = 5000;
 const PAGE_ROWS = 1000;
 const INDEX_FREE_BYTES_MIN = 64 * 1024 * 1024;
-/** Bytes of the log that nobody uses before a checkpoint is made only to give them back. */
-const DEAD_BYTES_MAX = 2 * LIMITS.extentBytesMax;
+/** Of the log: unused, before a checkpoint is made only to give them back. */
+const DEAD_EXTENTS_MAX = 2;
 
 interface Loaded extends LoadedPartition {
   readonly epoch: number;
+  readonly space: SpaceKeeper;
   /** Becomes true when it must be loaded anew. */
   isFailed: boolean;
 }
@@ -46,7 +49,7 @@ export class PartitionHost {
   #loading: Promise<void> | undefined;
   #loadFailure: StoreError | undefined;
   #isRebuild = false;
-  #upkeep: Promise<void> = Promise.resolve();
+  #upkeep: Promise<unknown> = Promise.resolve();
 
   private constructor(options: PartitionHostOptions) {
     this.#options = options;
@@ -56,7 +59,7 @@ export class PartitionHost {
   static async start(options: PartitionHostOptions): Promise<PartitionHost> {
     const host = new PartitionHost(options);
     await host.#loadFirst();
-    host.#upkeep = host.#keepUp();
+    host.#upkeep = Promise.all([host.#keepUp(), host.#keepSpace()]);
     return host;
   }
 
@@ -169,7 +172,8 @@ export class PartitionHost {
       await parts.close();
       throw early;
     }
-    loaded = { ...parts, epoch, isFailed: false };
+    const space = new SpaceKeeper({ ...this.#options, loaded: parts, signal });
+    loaded = { ...parts, epoch, space, isFailed: false };
     this.#isRebuild = false;
     this.#loadFailure = undefined;
     this.#loaded = loaded;
@@ -232,6 +236,27 @@ export class PartitionHost {
     }
   }
 
+  /** Apart from the other upkeep, as a pass may take long. */
+  async #keepSpace(): Promise<void> {
+    const { clock, onEvent, range } = this.#options;
+    const { partitionId } = range;
+    const { signal } = this.#closing;
+    let isDone = true;
+    while (!signal.aborted) {
+      if (isDone) await clock.sleep(SPACE_INTERVAL_MS, signal).catch(() => undefined);
+      isDone = true;
+      const loaded = this.#loaded;
+      if (signal.aborted || !loaded || loaded.isFailed) continue;
+      try {
+        const kept = await loaded.space.keep();
+        isDone = kept === undefined;
+        if (kept) onEvent({ type: 'extents-compacted', partitionId, ...kept });
+      } catch (cause) {
+        if (!loaded.isFailed && !signal.aborted) onEvent({ type: 'upkeep-failed', partitionId, cause });
+      }
+    }
+  }
+
   /**
    * An index that could not be written takes no more until it is opened again. Until then it serves what it has, so
    * after a full disk it is opened only when there is space for it.
@@ -255,10 +280,11 @@ export class PartitionHost {
       checkpointBytes: checkpoints.root.checkpoint?.rowBytes ?? 0,
       extents: streams.log.extents()
     };
+    const largest = state.extents.reduce((most, { length }) => Math.max(most, length), 0);
     const limits = {
       recordBytesMin: this.#options.checkpointRecordBytesMin ?? LIMITS.checkpointRecordBytesMin,
       logExtentsMax: LIMITS.checkpointLogExtentsMax,
-      deadBytesMax: DEAD_BYTES_MAX
+      deadBytesMax: DEAD_EXTENTS_MAX * largest
     };
     if (isCheckpointDue(state, partition.liveBytes, limits)) await this.#checkpoint(loaded);
   }

@@ -66,6 +66,8 @@ export interface MutationRequest<Loaded = undefined> {
   readonly signal?: AbortSignal | undefined;
   readonly locks: LockRequest;
   readonly body?: Uint8Array | undefined;
+  /** Its bytes make room for more: they are taken on a full disk too, if the disk itself takes them. */
+  readonly isReclaiming?: boolean | undefined;
   /** Reads what `decide` needs and cannot look up in one turn. The locks are held. */
   readonly load?: (body: BodyPieces) => Promise<Loaded>;
   /** Judges the call on what all earlier mutations left. @throws StoreError to refuse it. */
@@ -196,7 +198,7 @@ export class RangePartition {
   }
 
   async #mutate<Loaded>(request: MutationRequest<Loaded>): Promise<unknown> {
-    this.#admit(request.body);
+    this.#admit(request);
     this.#inFlightCount += 1;
     let pinned: readonly ExtentId[] = [];
     try {
@@ -217,9 +219,9 @@ export class RangePartition {
     }
   }
 
-  #admit(body: Uint8Array | undefined): void {
+  #admit({ body, isReclaiming }: Pick<MutationRequest, 'body' | 'isReclaiming'>): void {
     this.assertServing();
-    if (body && body.byteLength > 0 && this.#options.isFull())
+    if (body && body.byteLength > 0 && !isReclaiming && this.#options.isFull())
       throw new StoreError('NoSpace', 'The disks of the store are full. Delete something, or add disks.');
     const { failure } = this.index;
     if (failure !== undefined) {

@@ -48,6 +48,7 @@ export const bucketRows = (prefix: string): RowRange => rowsUnder(`B${prefix}`);
 export const objectRows = (bucket: string, prefix: string): RowRange => rowsUnder(objectRow(bucket, prefix));
 export const uploadRows = (bucket: string, prefix: string): RowRange =>
   rowsUnder(`U${bucket}${NUL}${bytesOf(prefix)}`);
+export const everyObjectRow = (): RowRange => rowsUnder('O');
 export const everyUploadRow = (): RowRange => rowsUnder('U');
 export const operationRows = (uploadId: string): RowRange => rowsUnder(`W${uploadId}`);
 export const partRows = (uploadId: string): RowRange => rowsUnder(`T${uploadId}`);
@@ -65,6 +66,10 @@ export const requestRowsFrom = (period: number): RowRange => ({
 
 export function bucketOfRow(row: RowKey): string {
   return row.slice(1);
+}
+
+export function placeOfObjectRow(row: RowKey): { readonly bucket: string; readonly key: string } {
+  return { bucket: row.slice(1, row.indexOf(NUL)), key: keyOfObjectRow(row) };
 }
 
 export function keyOfObjectRow(row: RowKey): string {

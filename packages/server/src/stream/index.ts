@@ -23,6 +23,7 @@ export type {
   SealMessage
 } from './extent-node-api.js';
 export { NodeDirectory } from './node-directory.js';
+export { Pacer } from './pacer.js';
 export { type ClusterStreamsOptions, openClusterStreams } from './remote/cluster-streams.js';
 export { EXTENT_NODE, remoteExtentNode, serveExtentNode } from './remote/extent-node-calls.js';
 export { leadingStreamManager } from './remote/leading-stream-manager.js';

@@ -134,7 +134,7 @@ export class PartitionFixture implements AsyncDisposable {
   async extentPaths(index = 0): Promise<readonly string[]> {
     const directory = `/n${index}/extents`;
     const names = await this.memoryDisk.list(directory);
-    return names.map((name) => `${directory}/${name}`);
+    return names.filter((name) => name.endsWith('.extent')).map((name) => `${directory}/${name}`);
   }
 
   /** Lets time pass until a promise is settled. */
