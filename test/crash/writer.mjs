@@ -1,4 +1,5 @@
-// Writes files on the drive until it is ended or the drive goes away. node writer.mjs DRIVE JOURNAL SEED FILES
+// Writes files on the drive until it is ended, the drive goes away or there is a file JOURNAL.stop.
+//   node writer.mjs DRIVE JOURNAL SEED FILES
 // The journal (on a plain disk) gets a line before and after each operation; contents follow from (file, version), so
 // that a reader knows what each file may hold.
 import * as fs from 'node:fs';
@@ -37,7 +38,7 @@ const operations = {
 };
 
 try {
-  for (let version = Number(seedText) * 1_000_000; ; version++) {
+  for (let version = Number(seedText) * 1_000_000; !fs.existsSync(`${journalPath}.stop`); version++) {
     const file = random(files);
     const kind = ['overwrite', 'overwrite', 'replace', 'append', 'delete'][random(5)];
     fs.writeSync(journal, `${JSON.stringify({ begin: kind, file, version })}\n`);
@@ -45,6 +46,7 @@ try {
     fs.writeSync(journal, `${JSON.stringify({ done: true })}\n`);
   }
 } catch (error) {
+  fs.writeFileSync(`${journalPath}.gone`, String(error));
   // The drive went away: what was begun and not done may or may not have happened.
   if (!['EIO', 'ENOTCONN', 'ENXIO', 'ENOENT', 'ETIMEDOUT', 'ECONNABORTED', 'ENODEV'].includes(error.code)) {
     fs.writeSync(journal, `${JSON.stringify({ error: String(error) })}\n`);

@@ -1,5 +1,6 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
+import { DRIVER_NAMES } from '@stampede/fs-mount';
 import t from 'tap';
 import { DRIVES, startDrive, withoutDrive } from '../support/drive-process.js';
 import { type Difference, findDifference, type Sides, shrink } from '../support/exerciser/compare.js';
@@ -19,7 +20,15 @@ const EPISODE_OPERATIONS = 2000;
 const AT_ONCE = 3;
 
 /** What part of the operations each drive gets: a stamp syncs a disk for most of them. */
-const SHARES = { memory: 0.4, stamp: 0.1, sink: 0 } as const;
+const SHARES = { memory: 0.35, slow: 0.05, stamp: 0.1, sink: 0 } as const;
+/** Little is remembered and everything is stored soon, so that much goes on behind each call. */
+const SLOW_MOUNT = {
+  attributeCountMax: 16,
+  attributeTtlMs: 0,
+  commitIntervalMs: 1,
+  readMemoryBytes: 16 * 1024 * 1024,
+  writeMemoryBytes: 16 * 1024 * 1024
+};
 const ABILITIES: Record<'linux' | 'fuse-native', Abilities> = {
   linux: {
     renameFlags: true,
@@ -39,7 +48,9 @@ const ABILITIES: Record<'linux' | 'fuse-native', Abilities> = {
 
 const withoutCompiler = await missingOf(['cc']);
 
-for (const { driver, store } of DRIVES) {
+const EXERCISED = [...DRIVES, ...DRIVER_NAMES.map((driver) => ({ driver, store: 'slow' as const }))];
+
+for (const { driver, store } of EXERCISED) {
   const episodeCount = Math.max(AT_ONCE, Math.ceil((OPERATIONS * SHARES[store]) / EPISODE_OPERATIONS));
   t.test(
     `${episodeCount} episodes of random calls on a drive of ${driver} over ${store} answer as on a local disk`,
@@ -49,7 +60,12 @@ for (const { driver, store } of DRIVES) {
       using folder = scratch();
       const disk = join(folder.path, 'disk');
       mkdirSync(disk);
-      await using drive = await startDrive({ store, driver, folder: folder.path });
+      await using drive = await startDrive({
+        store,
+        driver,
+        folder: folder.path,
+        ...(store === 'slow' && { mount: SLOW_MOUNT })
+      });
       const abilities = ABILITIES[driver];
       const sides = {
         program: buildFileCalls(folder.path),

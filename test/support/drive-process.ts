@@ -9,9 +9,10 @@ import { COMMAND, ROOT, residentBytesOf, startStore } from './store-process.js';
 
 /**
  * What lies under the drive. `memory` shows the drive alone; `stamp` is the whole of `stampede up --mount`; `sink` keeps
- * names and sizes but of bytes only their pattern, so that any amount can be copied.
+ * names and sizes but of bytes only their pattern, so that any amount can be copied; `slow` is `memory` whose answers take
+ * a moment, some longer than others.
  */
-export type DriveStore = 'memory' | 'sink' | 'stamp';
+export type DriveStore = 'memory' | 'slow' | 'sink' | 'stamp';
 
 /** What tests of the drive are run on. */
 export const DRIVES = DRIVER_NAMES.flatMap((driver) =>

@@ -1,5 +1,6 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
-import { memoryStore } from '@stampede/client/testing';
+import { type FaultRule, faultyCalls, memoryStore, seededRandom } from '@stampede/client/testing';
 import { mount } from '@stampede/fs-mount';
 import { sinkStore } from './sink-store.js';
 
@@ -8,8 +9,14 @@ import { sinkStore } from './sink-store.js';
  * touches it itself. Prints a JSON line `{"ready":true}`, then one for each event of the mount, and at the end what
  * the store has of the first objects. SIGTERM unmounts.
  *
- *   node memory-drive.js --directory PATH [--store memory|sink] [--options JSON]
+ *   node memory-drive.js --directory PATH [--store memory|slow|sink] [--options JSON]
  */
+
+/** Answers of a slow store come out of order. */
+const DELAYS: readonly FaultRule[] = [
+  { on: '*', fault: { type: 'delay', durationMs: 4 }, chance: 0.05 },
+  { on: '*', fault: { type: 'delay', durationMs: 1 }, chance: 0.3 }
+];
 
 const { values } = parseArgs({
   options: {
@@ -19,7 +26,9 @@ const { values } = parseArgs({
   }
 });
 /** The store outlives the mount, so that what it was left with can be seen. */
-const client = values.store === 'sink' ? sinkStore() : memoryStore();
+const inner = values.store === 'sink' ? sinkStore() : memoryStore();
+const waiting = { random: seededRandom(1), clock: { sleep: (ms: number) => sleep(ms) } };
+const client = values.store === 'slow' ? faultyCalls(inner, DELAYS, waiting) : inner;
 await client.buckets.create({ bucket: 'drive' });
 const drive = await mount({
   client,

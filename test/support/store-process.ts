@@ -11,8 +11,8 @@ export const ROOT = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
 export const COMMAND = join(ROOT, 'dist/src/main.js');
 const READY_TIMEOUT_MS = 60_000;
 
-export interface StoreProcess extends AsyncDisposable {
-  readonly endpoint: string;
+/** A command that runs until it is ended. */
+export interface CommandProcess extends AsyncDisposable {
   readonly process: ChildProcess;
   /** Milliseconds from the start of the process until it said that it is ready. */
   readonly readyAfterMs: number;
@@ -22,8 +22,14 @@ export interface StoreProcess extends AsyncDisposable {
   kill(): Promise<void>;
 }
 
+export interface StoreProcess extends CommandProcess {
+  readonly endpoint: string;
+}
+
 export interface StoreProcessOptions {
   readonly data: string;
+  /** Default: one that is free. */
+  readonly port?: number;
   readonly mount?: string;
   /** Of the mount. */
   readonly driver?: string;
@@ -34,34 +40,55 @@ export interface StoreProcessOptions {
 
 /** Starts the store and waits until it is ready. */
 export async function startStore(options: StoreProcessOptions): Promise<StoreProcess> {
-  const port = await freePort();
-  const args = [COMMAND, 'up', '--data', options.data, '--port', String(port), '--json'];
+  const port = options.port ?? (await freePort());
+  const args = ['up', '--data', options.data, '--port', String(port)];
   if (options.mount) args.push('--mount', options.mount);
   if (options.driver) args.push('--driver', options.driver);
   if (options.cacheDirectory) args.push('--cache-dir', options.cacheDirectory);
   if (options.durability) args.push('--durability', options.durability);
   if (options.nodes) args.push('--nodes', String(options.nodes));
+  return { endpoint: `http://127.0.0.1:${port}`, ...(await startCommand(args)) };
+}
+
+export interface MountProcessOptions {
+  /** Of the store, for the credentials and the endpoint in it. */
+  readonly data: string;
+  readonly endpoint: string;
+  readonly bucket: string;
+  readonly directory: string;
+  readonly driver?: string;
+}
+
+/** `stampede mount` as its own process, over the network; waits until it is mounted. */
+export function startMount(options: MountProcessOptions): Promise<CommandProcess> {
+  const { data, endpoint, bucket, directory, driver } = options;
+  const args = ['mount', bucket, directory, '--data', data, '--endpoint', endpoint];
+  return startCommand(driver ? [...args, '--driver', driver] : args);
+}
+
+/** Starts a command that runs until it is ended and waits for its first line. */
+async function startCommand(args: readonly string[]): Promise<CommandProcess> {
   const startedAt = performance.now();
-  const child = spawn(process.execPath, args, {
+  const child = spawn(process.execPath, [COMMAND, ...args, '--json'], {
     stdio: ['ignore', 'pipe', 'pipe'],
     env: { ...process.env, STAMPEDE_LOG: 'error' }
   });
   let complaints = '';
-  child.stderr!.on('data', (text) => {
+  child.stderr.on('data', (text) => {
     complaints = (complaints + text).slice(-4000);
   });
   await new Promise<void>((resolve, reject) => {
     const timer = setTimeout(
-      () => reject(new Error(`stampede up was not ready in time: ${complaints}`)),
+      () => reject(new Error(`stampede ${args[0]} was not ready in time: ${complaints}`)),
       READY_TIMEOUT_MS
     );
-    child.stdout!.once('data', () => {
+    child.stdout.once('data', () => {
       clearTimeout(timer);
       resolve();
     });
     child.once('exit', (code, signal) => {
       clearTimeout(timer);
-      reject(new Error(`stampede up ended with ${code ?? signal}: ${complaints}`));
+      reject(new Error(`stampede ${args[0]} ended with ${code ?? signal}: ${complaints}`));
     });
   });
   const end = async (signal: NodeJS.Signals) => {
@@ -71,7 +98,6 @@ export async function startStore(options: StoreProcessOptions): Promise<StorePro
     await ended;
   };
   return {
-    endpoint: `http://127.0.0.1:${port}`,
     process: child,
     readyAfterMs: performance.now() - startedAt,
     residentBytes: () => residentBytesOf(child.pid!),
