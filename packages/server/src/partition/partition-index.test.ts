@@ -1,11 +1,12 @@
 import fc from 'fast-check';
 import t from 'tap';
 import { extentId, StoreError } from '../api/index.js';
-import { memoryOrderedStores, type OrderedStore } from '../platform/index.js';
+import { memoryOrderedStores, type OrderedStore, systemClock } from '../platform/index.js';
 import { PartitionIndex, type Row } from './partition-index.js';
 import type { RowKey } from './row-key.js';
 
 const DIRECTORY = '/index';
+const clock = systemClock();
 const key = fc.constantFrom(...['a', 'b', 'ba', 'bb', 'c', 'd'].map((text) => text as RowKey));
 const step = fc.oneof(
   fc.record({
@@ -23,7 +24,7 @@ const step = fc.oneof(
 );
 
 function open(store: OrderedStore): PartitionIndex {
-  return new PartitionIndex({ store, onFailure: () => undefined, onDamage: () => undefined });
+  return new PartitionIndex({ store, clock, onFailure: () => undefined, onDamage: () => undefined });
 }
 
 const positionAt = (sequence: number) => ({
@@ -128,6 +129,7 @@ t.test('what could not be written stays readable, and says so once', async (t) =
   const failures: unknown[] = [];
   const full = new StoreError('NoSpace', 'full');
   const index = new PartitionIndex({
+    clock,
     store: { ...store, batch: () => Promise.reject(full) },
     onFailure: (cause) => failures.push(cause),
     onDamage: () => undefined

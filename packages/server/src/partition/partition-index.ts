@@ -1,5 +1,5 @@
 import { type ExtentId, extentId, pack, StoreError, unpack } from '../api/index.js';
-import type { OrderedStore, StoreOperation } from '../platform/index.js';
+import type { Clock, OrderedStore, StoreOperation } from '../platform/index.js';
 import { RecentMap } from './recent-map.js';
 import { after, decodeRowKey, encodeRowKey, positionRow, type RowKey, type RowRange } from './row-key.js';
 
@@ -31,6 +31,7 @@ export type RowChanges = ReadonlyMap<RowKey, Uint8Array | undefined>;
 
 export interface PartitionIndexOptions {
   readonly store: OrderedStore;
+  readonly clock: Clock;
   /** The index cannot be written any more. What it holds can still be read. */
   readonly onFailure: (cause: unknown) => void;
   /** Rows cannot be read: the index must be made anew from the log. */
@@ -41,17 +42,21 @@ const POSITION_ROW = positionRow();
 const POSITION_VERSION = 1;
 /** Above it mutations wait for the store. */
 const DIRTY_BYTES_MAX = 32 * 1024 * 1024;
+/** Changes are gathered for so long, or up to so many bytes: a batch costs the same for one row and for many. */
+const GATHER_MS = 5;
+const GATHER_BYTES = 256 * 1024;
 const ROW_OVERHEAD_BYTES = 100;
 const CACHED_ROWS_MIN = 10_000;
 const CACHED_ROW_BYTES_MAX = 1024;
 
 /**
  * The rows of a range partition. Changes are visible at once and written in the background, each batch with the position
- * in the log up to which it goes; batches form while the previous one is being written. A crash loses the last ones
+ * in the log up to which it goes. A crash loses the last ones
  * and the replay of the log makes them anew.
  */
 export class PartitionIndex {
   readonly #store: OrderedStore;
+  readonly #clock: Clock;
   readonly #onFailure: (cause: unknown) => void;
   readonly #onDamage: (cause: unknown) => void;
   #dirty = new Map<RowKey, Uint8Array | undefined>();
@@ -65,11 +70,16 @@ export class PartitionIndex {
   #wantsSync = false;
   #snapshotWaiters: ((snapshot: IndexSnapshot) => void)[] = [];
   #running: Promise<void> | undefined;
+  /** Who waits for what is being gathered. */
+  #flushCount = 0;
+  /** Ends the gathering. */
+  #hurry: (() => void) | undefined;
   #failure: unknown;
   #isClosed = false;
 
-  constructor({ store, onFailure, onDamage }: PartitionIndexOptions) {
+  constructor({ store, clock, onFailure, onDamage }: PartitionIndexOptions) {
     this.#store = store;
+    this.#clock = clock;
     this.#onDamage = onDamage;
     this.#onFailure = onFailure;
     const stored = store.get(encodeRowKey(POSITION_ROW));
@@ -128,15 +138,23 @@ export class PartitionIndex {
       this.#position = position;
       this.#isPositionDirty = true;
     }
-    if (this.#failure === undefined) this.#running ??= this.#run();
+    if (this.#failure !== undefined) return;
+    this.#running ??= this.#run();
+    if (this.#dirtyBytes > GATHER_BYTES) this.#hurry?.();
   }
 
   /** Waits until everything applied before the call is written. */
   async flushed(): Promise<void> {
-    while (this.#flushing.size > 0 || this.#hasWork()) {
-      if (this.#failure !== undefined) throw this.#failure;
-      this.#running ??= this.#run();
-      await this.#running;
+    this.#flushCount += 1;
+    try {
+      while (this.#flushing.size > 0 || this.#hasWork()) {
+        if (this.#failure !== undefined) throw this.#failure;
+        this.#running ??= this.#run();
+        this.#hurry?.();
+        await this.#running;
+      }
+    } finally {
+      this.#flushCount -= 1;
     }
   }
 
@@ -156,6 +174,7 @@ export class PartitionIndex {
   async close(): Promise<void> {
     // Whoever still reads is told to try again; it says nothing about the rows.
     this.#isClosed = true;
+    this.#hurry?.();
     await this.#running;
     await this.#store.close();
   }
@@ -199,16 +218,31 @@ export class PartitionIndex {
   }
 
   async #run(): Promise<void> {
-    // Everything of the same turn goes into one batch.
-    await Promise.resolve();
     try {
-      while (this.#hasWork()) await this.#writeDirty();
+      while (this.#hasWork()) {
+        await this.#gather();
+        await this.#writeDirty();
+      }
     } catch (cause) {
       this.#failure = cause;
       this.#onFailure(cause);
     } finally {
       this.#running = undefined;
     }
+  }
+
+  async #gather(): Promise<void> {
+    // Everything of the same turn at least goes into one batch.
+    await Promise.resolve();
+    if (this.#flushCount > 0 || this.#isClosed || this.#dirtyBytes > GATHER_BYTES) return;
+    await new Promise<void>((resolve) => {
+      const timer = this.#clock.setTimer(GATHER_MS, resolve);
+      this.#hurry = () => {
+        timer[Symbol.dispose]();
+        resolve();
+      };
+    });
+    this.#hurry = undefined;
   }
 
   async #writeDirty(): Promise<void> {

@@ -139,18 +139,22 @@ async function openIndex(loader: PartitionLoaderOptions, options: OpenIndexOptio
   const { root, streams } = options;
   const store = options.isRebuild ? undefined : await findUsableStore(loader);
   if (store) {
-    const index = indexOver(store, options);
+    const index = indexOver(loader, store, options);
     if (isUsable(index, root, streams)) return index;
     await index.close();
   }
   await loader.removeOrderedStore(loader.indexDirectory);
-  const index = indexOver(await loader.openOrderedStore(loader.indexDirectory), options);
+  const index = indexOver(loader, await loader.openOrderedStore(loader.indexDirectory), options);
   if (root.checkpoint) await restore(index, root.checkpoint, options);
   return index;
 }
 
-function indexOver(store: OrderedStore, { onIndexFailure, onIndexDamage }: LoadOptions): PartitionIndex {
-  return new PartitionIndex({ store, onFailure: onIndexFailure, onDamage: onIndexDamage });
+function indexOver(
+  { clock }: PartitionLoaderOptions,
+  store: OrderedStore,
+  { onIndexFailure, onIndexDamage }: LoadOptions
+): PartitionIndex {
+  return new PartitionIndex({ store, clock, onFailure: onIndexFailure, onDamage: onIndexDamage });
 }
 
 /** An index that cannot be opened is made anew; one for which there is no space is not. */

@@ -79,7 +79,7 @@ t.test('a full disk under the index refuses changes, serves reads, and passes', 
   await fixture.restart();
   isFull = true;
   await put(fixture, 'last');
-  await new Promise((resolve) => setImmediate(resolve));
+  await fixture.clock.advance(10);
   t.equal(await codeOf(put(fixture, 'refused')), 'NoSpace');
   t.same(await keysOf(fixture), [...KEYS, 'last'].sort(), 'everything acknowledged is there');
   isFull = false;
