@@ -16,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
@@ -32,6 +33,15 @@
 #define OPTIONS_BYTES_MAX 1024
 /* What is written with one notification call. */
 #define NOTIFY_BYTES_MAX (64 * 1024)
+
+/* Of <linux/fuse.h> since Linux 6.9; headers are often older than the kernel. */
+typedef struct {
+  int32_t fd;
+  uint32_t flags;
+  uint64_t padding;
+} backing_map_t;
+#define DEVICE_BACKING_OPEN _IOW(229, 1, backing_map_t)
+#define DEVICE_BACKING_CLOSE _IOW(229, 2, uint32_t)
 
 #define CHECK(call)                                                                                          \
   do {                                                                                                       \
@@ -423,6 +433,34 @@ static napi_value release_slot(napi_env env, napi_callback_info info) {
   return integer(env, 0);
 }
 
+/* backingOpen(channel, descriptor) → what the kernel calls the file, or -errno. It has a share of the file from then on. */
+static napi_value backing_open(napi_env env, napi_callback_info info) {
+  size_t count = 2;
+  napi_value arguments[2];
+  int32_t fd;
+  CHECK(napi_get_cb_info(env, info, &count, arguments, NULL, NULL));
+  channel_t *channel = channel_of(env, arguments[0]);
+  if (!channel) return NULL;
+  CHECK(napi_get_value_int32(env, arguments[1], &fd));
+  if (channel->is_closed) return integer(env, -ENODEV);
+  backing_map_t map = {.fd = fd};
+  int id = ioctl(channel->fd, DEVICE_BACKING_OPEN, &map);
+  return integer(env, id < 0 ? -errno : id);
+}
+
+/* backingClose(channel, id): handles that read the file go on. */
+static napi_value backing_close(napi_env env, napi_callback_info info) {
+  size_t count = 2;
+  napi_value arguments[2];
+  uint32_t id;
+  CHECK(napi_get_cb_info(env, info, &count, arguments, NULL, NULL));
+  channel_t *channel = channel_of(env, arguments[0]);
+  if (!channel) return NULL;
+  CHECK(napi_get_value_uint32(env, arguments[1], &id));
+  if (channel->is_closed) return integer(env, -ENODEV);
+  return integer(env, ioctl(channel->fd, DEVICE_BACKING_CLOSE, &id) == 0 ? 0 : -errno);
+}
+
 /* detach(channel): closes the device, which ends the mount where it is still there. */
 static napi_value detach(napi_env env, napi_callback_info info) {
   size_t count = 1;
@@ -510,6 +548,8 @@ static napi_value initialize(napi_env env, napi_value exports) {
     {.utf8name = "attach", .method = attach, .attributes = napi_enumerable},
     {.utf8name = "reply", .method = reply, .attributes = napi_enumerable},
     {.utf8name = "release", .method = release_slot, .attributes = napi_enumerable},
+    {.utf8name = "backingOpen", .method = backing_open, .attributes = napi_enumerable},
+    {.utf8name = "backingClose", .method = backing_close, .attributes = napi_enumerable},
     {.utf8name = "detach", .method = detach, .attributes = napi_enumerable},
     {.utf8name = "notify", .method = notify, .attributes = napi_enumerable}
   };

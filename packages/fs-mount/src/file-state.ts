@@ -10,6 +10,7 @@ import { type AttributeDefaults, type Attributes, attributesOfFile, timestampOfM
 import type { Clock } from './clock.js';
 import { commitLayer, fitsOneCall } from './commit.js';
 import { FileSystemError } from './errno.js';
+import type { FileMirror } from './file-mirror.js';
 import { Layer } from './layer.js';
 import type { ReadAhead } from './read-ahead.js';
 import type { OpenScratch, Scratch } from './scratch.js';
@@ -51,6 +52,8 @@ export class FileState {
   handleCount = 0;
   /** Grows whenever bytes that others wrote may have come to lie under those of the file. */
   foreignChangeCount = 0;
+  /** Who reads the file's bytes without asking, where there is one. */
+  mirror: FileMirror | undefined;
   /** No name leads here any more. */
   isDetached = false;
   /** Since when there is something to commit. */
@@ -113,6 +116,7 @@ export class FileState {
       const at = offset === undefined ? undefined : offset + position;
       await this.#writePiece(at, bytes.subarray(position, position + BLOCK_BYTES));
     }
+    if (this.mirror) await this.mirror.settled();
   }
 
   /** A piece of at most a block: larger ones might wait for more memory than there is. */
@@ -138,16 +142,20 @@ export class FileState {
       throw new FileSystemError('EFBIG', `a file has at most ${LIMITS.objectBytesMax} bytes`);
     if (this.#moving) await this.#moving;
     if (this.#scratch) {
+      this.mirror?.cut(size);
       await this.#scratch.truncate(size);
       this.size = size;
-      return this.#touch();
+      this.#touch();
+      return this.mirror?.settled();
     }
     // Blocks that the upload already has cannot be cut in memory; the version they make is cut instead.
     while (this.#active.upload) await this.commit();
     this.#active.truncate(size);
+    this.mirror?.cut(size);
     this.size = size;
     this.#touch();
     this.#markDirty();
+    if (this.mirror) await this.mirror.settled();
   }
 
   /** The bytes were set anew, to what they are. */
@@ -254,6 +262,7 @@ export class FileState {
     if (offset !== undefined || at !== Math.max(layer.writtenEnd, this.#frozen?.size ?? this.base?.size ?? 0))
       layer.isAppendOnly = false;
     layer.extents.write(at, bytes);
+    this.mirror?.wrote(at, bytes);
     if (at > this.size) layer.isAppendOnly = false;
     this.size = Math.max(this.size, at + bytes.byteLength);
     this.#touch();
@@ -269,6 +278,7 @@ export class FileState {
   async #writeScratch(scratch: Scratch, offset: number | undefined, bytes: Uint8Array): Promise<void> {
     const at = offset ?? this.size;
     this.size = Math.max(this.size, at + bytes.byteLength);
+    this.mirror?.wrote(at, bytes);
     await scratch.write(at, bytes);
     this.#touch();
   }

@@ -4,6 +4,7 @@ import { AttributeChanges } from './attribute-changes.js';
 import { type Attributes, S_IFLNK, S_IFMT, S_IFREG } from './attributes.js';
 import { BlockCache } from './block-cache.js';
 import { ChangeWatch } from './change-watch.js';
+import type { DiskCache } from './disk-cache/index.js';
 import { Entries, type Found, type NamedEntry, posixAttributesOf } from './entries.js';
 import { FileSystemError } from './errno.js';
 import { FileHandle } from './file-handle.js';
@@ -140,6 +141,10 @@ export class FileSystem {
     });
     this.#space = new SpaceReader(store, bucket, clock);
     this.#watch = new ChangeWatch({ store, bucket, prefix, cache, clock, onEvent, entries: this.#entries });
+  }
+
+  get diskCache(): DiskCache | undefined {
+    return this.#options.diskCache;
   }
 
   /** Begins to follow changes made elsewhere. */

@@ -233,17 +233,20 @@ export class DiskCache {
     }
   }
 
-  #drop(entry: CacheEntry): void {
-    if (!this.#index.remove(entry)) return;
+  /** False when it was dropped before. */
+  #drop(entry: CacheEntry): boolean {
+    if (!this.#index.remove(entry)) return false;
     const names = [bytesNameOf(entry.id, entry.checksum)];
     // Without its checksums a file is nothing: these go first.
     if (entry.checksum === undefined) names.unshift(sumsNameOf(entry.id));
     this.#files.remove(entry, names);
+    return true;
   }
 
   #damaged(entry: CacheEntry): void {
-    this.#drop(entry);
-    this.#options.onEvent({ type: 'cacheDamaged', file: bytesNameOf(entry.id, entry.checksum) });
+    // What was let go of, its last reader may change.
+    if (this.#drop(entry))
+      this.#options.onEvent({ type: 'cacheDamaged', file: bytesNameOf(entry.id, entry.checksum) });
   }
 
   #failed(error: unknown): void {

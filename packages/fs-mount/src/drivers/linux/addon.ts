@@ -26,6 +26,8 @@ export interface Addon {
   ): Channel;
   reply(channel: Channel, headBytes: number, pieces?: readonly Uint8Array[]): number;
   release(channel: Channel, slot: number): number;
+  backingOpen(channel: Channel, descriptor: number): number;
+  backingClose(channel: Channel, id: number): number;
   detach(channel: Channel): number;
   notify(channel: Channel, messages: Buffer, onDone: () => void): number;
 }

@@ -59,7 +59,7 @@ export class AttributeOperations {
   }
 
   async #setattr(request: Request): Promise<void> {
-    const { nodes, fileSystem, handles, replies } = this.#context;
+    const { nodes, fileSystem, handles, replies, passthrough } = this.#context;
     const layout = REQUEST.fuse_setattr_in;
     const node = nodes.get(request.nodeId);
     const valid = request.u32(layout.valid);
@@ -70,6 +70,7 @@ export class AttributeOperations {
     if ((valid & FATTR.FATTR_SIZE) !== 0) {
       if ((valid & FATTR.FATTR_FH) !== 0) await handles.file(fh).handle.truncate(size);
       else await fileSystem.truncate(nodes.pathOf(node), size);
+      await passthrough.changed(node);
     }
     const path = nodes.pathOf(node);
     if (changes.mode === undefined && (changesOwner || (valid & FATTR.FATTR_KILL_SUIDGID) !== 0)) {

@@ -42,7 +42,7 @@ export class DirectoryOperations {
     const { nodes, fileSystem, handles, replies } = this.#context;
     const node = nodes.get(request.nodeId);
     const fh = handles.addDirectory(new DirectoryHandle(fileSystem, () => nodes.pathOf(node)));
-    if (!replies.opened(request.unique, fh, 0)) handles.removeDirectory(fh);
+    if (!replies.opened(request.unique, { fh, flags: 0 })) handles.removeDirectory(fh);
   }
 
   async #read(request: Request, withAttributes: boolean): Promise<void> {
@@ -110,9 +110,9 @@ export class DirectoryOperations {
       if (page.withAttributes && known) {
         const node = this.#context.nodes.lookup(parent, entry.name);
         page.told.push(node);
-        ino = node.id;
+        ino = node.ino;
         const { writer, validity } = this.#context.replies;
-        writer.entry(page.at, { nodeId: ino, attributes: known, validity });
+        writer.entry(page.at, { nodeId: node.id, ino, attributes: known, validity });
         page.at += REPLY.fuse_entry_out.bytes;
       } else {
         ino = this.#context.nodes.idOf(parent, entry.name);

@@ -7,6 +7,7 @@ import { REPLY } from './fuse-replies.js';
 import { REQUEST, type Request } from './fuse-requests.js';
 import type { NameOperations } from './name-operations.js';
 import type { CachedPages, Node } from './node-table.js';
+import { openFlagsOf } from './passthrough.js';
 import type { ReadBuffers } from './read-buffers.js';
 import { BODY } from './replies.js';
 import type { Handlers, SessionContext } from './session-context.js';
@@ -55,7 +56,7 @@ export class FileOperations {
   }
 
   async #open(request: Request): Promise<void> {
-    const { nodes, fileSystem, handles, replies } = this.#context;
+    const { nodes, fileSystem, handles, replies, passthrough } = this.#context;
     const flags = request.u32(REQUEST.fuse_open_in.flags);
     const killsSetId =
       (request.u32(REQUEST.fuse_open_in.open_flags) & REQUEST_FLAG.FUSE_OPEN_KILL_SUIDGID) !== 0;
@@ -63,13 +64,28 @@ export class FileOperations {
     const options = openOptions(flags);
     const handle = await this.#opening(node, () => fileSystem.open(nodes.pathOf(node), options));
     if (killsSetId) await this.#attributes.killSetId(node);
-    const fh = handles.addFile({ node, handle });
-    const answerFlags = keepCacheFlag(node, handle) | (options.writable ? 0 : FOPEN.FOPEN_NOFLUSH);
-    if (!replies.opened(request.unique, fh, answerFlags)) await this.#close(fh);
+    const mode = await passthrough.enter(node, handle, flags);
+    if (mode === 'stale') {
+      node.openCount--;
+      await handle.release();
+      // The kernel looks the name up again and opens what it leads to by then.
+      throw new FileSystemError('ESTALE', `${handle.state.key} has another inode by now`);
+    }
+    const fh = handles.addFile({ node, handle, mode });
+    const answer = {
+      fh,
+      flags:
+        openFlagsOf(mode, flags) |
+        (mode.backing ? 0 : keepCacheFlag(node, handle)) |
+        (options.writable ? 0 : FOPEN.FOPEN_NOFLUSH),
+      backingId: mode.backing?.id
+    };
+    if (mode.backing) node.cached = undefined;
+    if (!replies.opened(request.unique, answer)) await this.#close(fh);
   }
 
   async #create(request: Request): Promise<void> {
-    const { nodes, fileSystem, handles, replies } = this.#context;
+    const { nodes, fileSystem, handles, replies, passthrough } = this.#context;
     const layout = REQUEST.fuse_create_in;
     const flags = request.u32(layout.flags);
     const mode = request.u32(layout.mode);
@@ -82,10 +98,10 @@ export class FileOperations {
       exclusive: (flags & O_EXCL) !== 0,
       owner: { uid, gid }
     });
-    const node = nodes.lookup(parent, name);
+    const node = this.#createdNode(parent, name);
     node.openCount++;
     node.cached = pagesOf(handle.state);
-    const fh = handles.addFile({ node, handle });
+    const fh = handles.addFile({ node, handle, mode: passthrough.enterCreated(node) });
     if (replies.created(request.unique, { node, attributes: handle.attributes() }, fh)) return;
     nodes.forget(node.id, 1);
     await this.#close(fh);
@@ -107,7 +123,7 @@ export class FileOperations {
   }
 
   async #write(request: Request): Promise<void> {
-    const { handles, replies } = this.#context;
+    const { handles, replies, passthrough } = this.#context;
     const layout = REQUEST.fuse_write_in;
     const { handle, node } = handles.file(request.u64(layout.fh));
     const offset = request.u64(layout.offset);
@@ -120,6 +136,8 @@ export class FileOperations {
     } finally {
       replies.release(request.slotIndex);
     }
+    if (handle.isAppending) await passthrough.changed(node);
+    else await passthrough.changed(node, offset, bytes.byteLength);
     if ((flags & REQUEST_FLAG.FUSE_WRITE_KILL_SUIDGID) !== 0) await this.#attributes.killSetId(node);
     replies.writer.u32(BODY + REPLY.fuse_write_out.size, bytes.byteLength);
     replies.writer.u32(BODY + REPLY.fuse_write_out.size + 4, 0);
@@ -145,9 +163,9 @@ export class FileOperations {
 
   /** Space is taken when bytes come: to allocate is to grow. Holes and zeroed ranges read as zeros. */
   async #fallocate(request: Request): Promise<void> {
-    const { handles, replies } = this.#context;
+    const { handles, replies, passthrough } = this.#context;
     const layout = REQUEST.fuse_fallocate_in;
-    const { handle } = handles.file(request.u64(layout.fh));
+    const { handle, node } = handles.file(request.u64(layout.fh));
     const offset = request.u64(layout.offset);
     const end = offset + request.u64(layout.length);
     const mode = request.u32(layout.mode);
@@ -158,7 +176,18 @@ export class FileOperations {
     if ((mode & FALLOC_FL_KEEP_SIZE) === 0 && end > handle.state.size) await handle.truncate(end);
     // Also where no byte is another one than before.
     handle.state.modified();
+    await passthrough.changed(node);
     replies.done(request.unique);
+  }
+
+  /** The file may have been made elsewhere, and be open here by another name's inode. */
+  #createdNode(parent: Node, name: string): Node {
+    const { nodes, passthrough } = this.#context;
+    const node = nodes.lookup(parent, name);
+    if (!passthrough.isPassing(node)) return node;
+    nodes.supersede(node);
+    nodes.forget(node.id, 1);
+    return nodes.lookup(parent, name);
   }
 
   /** A file that is unlinked while it is being opened must be found by its alias. */
@@ -173,16 +202,19 @@ export class FileOperations {
   }
 
   async #close(fh: number): Promise<void> {
-    const { handles, fileSystem, nodes } = this.#context;
-    const { node, handle } = handles.removeFile(fh);
+    const { handles, fileSystem, nodes, passthrough } = this.#context;
+    const { node, handle, mode } = handles.removeFile(fh);
     node.openCount--;
+    passthrough.leave(mode);
     const { state } = handle;
     try {
       await handle.release();
     } finally {
-      if (!node.parent && node !== nodes.root && node.openCount === 0 && node.path !== undefined) {
-        const alias = node.path;
-        node.path = undefined;
+      const named = nodes.latest(node);
+      const isUnlinked = !named.parent && named !== nodes.root && named.path !== undefined;
+      if (isUnlinked && nodes.openCountOf(named) === 0) {
+        const alias = named.path!;
+        named.path = undefined;
         await fileSystem.unlink(alias).catch(() => undefined);
       } else if (node.openCount === 0) {
         const etag = areOf(node.cached, state) ? etagOf(state) : undefined;

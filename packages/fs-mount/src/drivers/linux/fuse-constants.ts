@@ -64,8 +64,16 @@ export const INIT_FLAG = {
   FUSE_ASYNC_DIO: 1 << 15,
   FUSE_PARALLEL_DIROPS: 1 << 18,
   FUSE_MAX_PAGES: 1 << 22,
-  FUSE_HANDLE_KILLPRIV_V2: 1 << 28
+  FUSE_HANDLE_KILLPRIV_V2: 1 << 28,
+  FUSE_INIT_EXT: 1 << 30
 } as const;
+
+/*
+ * Newer than the header of many machines, so that the test does not compare them: Linux 6.9 and later have them. Of the
+ * second word of flags.
+ */
+export const NEWER_INIT_FLAG = { FUSE_PASSTHROUGH: 1 << 5 } as const;
+export const NEWER_FOPEN = { FOPEN_PASSTHROUGH: 1 << 7 } as const;
 
 /** Which fields of a SETATTR request count. */
 export const FATTR = {
@@ -82,6 +90,7 @@ export const FATTR = {
 } as const;
 
 export const FOPEN = {
+  FOPEN_DIRECT_IO: 1 << 0,
   FOPEN_KEEP_CACHE: 1 << 1,
   FOPEN_NOFLUSH: 1 << 5
 } as const;

@@ -58,11 +58,18 @@ export const REPLY = {
     congestion_threshold: 18,
     max_write: 20,
     time_gran: 24,
-    max_pages: 28
+    max_pages: 28,
+    flags2: 32
   },
   fuse_dirent: { bytes: 24, ino: 0, off: 8, namelen: 16, type: 20 },
   fuse_notify_inval_inode_out: { bytes: 24, ino: 0, off: 8, len: 16 },
   fuse_notify_inval_entry_out: { bytes: 16, parent: 0, namelen: 8 }
+} as const;
+
+/** Fields that the header of many machines does not name yet. */
+export const NEWER_REPLY = {
+  fuse_open_out: { backing_id: 12 },
+  fuse_init_out: { max_stack_depth: 36 }
 } as const;
 
 /** The answer to INIT of kernels that know no more of it. */
@@ -82,8 +89,17 @@ export interface Validity {
 
 export interface Entry {
   readonly nodeId: number;
+  /** What programs see. */
+  readonly ino: number;
   readonly attributes: Attributes;
   readonly validity: Validity;
+}
+
+export interface OpenAnswer {
+  readonly fh: number;
+  readonly flags: number;
+  /** The file that the kernel reads instead, where the flags say so. */
+  readonly backingId?: number | undefined;
 }
 
 /** Writes messages to the kernel into a buffer; offsets are those of the whole message. */
@@ -103,7 +119,7 @@ export class ReplyWriter {
     this.u64(at + HEADER.unique, unique);
   }
 
-  entry(at: number, { nodeId, attributes, validity }: Entry): void {
+  entry(at: number, { nodeId, ino, attributes, validity }: Entry): void {
     const layout = REPLY.fuse_entry_out;
     this.u64(at + layout.nodeid, nodeId);
     this.u64(at + layout.generation, 0);
@@ -111,7 +127,7 @@ export class ReplyWriter {
     this.u64(at + layout.attr_valid, validity.seconds);
     this.u32(at + layout.entry_valid_nsec, validity.nanoseconds);
     this.u32(at + layout.attr_valid_nsec, validity.nanoseconds);
-    this.attributes(at + layout.attr, nodeId, attributes);
+    this.attributes(at + layout.attr, ino, attributes);
   }
 
   /** A name that is not there, which the kernel may remember; also what lies before a name nothing is said of. */
@@ -121,17 +137,17 @@ export class ReplyWriter {
     this.u32(at + REPLY.fuse_entry_out.entry_valid_nsec, validity.nanoseconds);
   }
 
-  attrOut(at: number, { nodeId, attributes, validity }: Entry): void {
+  attrOut(at: number, { ino, attributes, validity }: Omit<Entry, 'nodeId'>): void {
     const layout = REPLY.fuse_attr_out;
     this.u64(at + layout.attr_valid, validity.seconds);
     this.u32(at + layout.attr_valid_nsec, validity.nanoseconds);
     this.u32(at + layout.attr_valid_nsec + 4, 0);
-    this.attributes(at + layout.attr, nodeId, attributes);
+    this.attributes(at + layout.attr, ino, attributes);
   }
 
-  attributes(at: number, nodeId: number, attributes: Attributes): void {
+  attributes(at: number, ino: number, attributes: Attributes): void {
     const layout = REPLY.fuse_attr;
-    this.u64(at + layout.ino, nodeId);
+    this.u64(at + layout.ino, ino);
     this.u64(at + layout.size, attributes.size);
     this.u64(at + layout.blocks, attributes.sectorCount);
     this.#time(at + layout.atime, at + layout.atimensec, attributes.atime);
@@ -146,10 +162,10 @@ export class ReplyWriter {
     this.u32(at + layout.blksize + 4, 0);
   }
 
-  openOut(at: number, fh: number, flags: number): void {
+  openOut(at: number, { fh, flags, backingId = 0 }: OpenAnswer): void {
     this.u64(at + REPLY.fuse_open_out.fh, fh);
     this.u32(at + REPLY.fuse_open_out.open_flags, flags);
-    this.u32(at + REPLY.fuse_open_out.open_flags + 4, 0);
+    this.u32(at + NEWER_REPLY.fuse_open_out.backing_id, backingId);
   }
 
   space(at: number, { totalBytes, freeBytes, fileCount }: Space): void {

@@ -33,7 +33,7 @@ export const REQUEST = {
   fuse_write_in: { bytes: 40, fh: 0, offset: 8, size: 16, write_flags: 20 },
   fuse_setxattr_in: { bytes: 16, size: 0, flags: 4 },
   fuse_getxattr_in: { bytes: 8, size: 0 },
-  fuse_init_in: { bytes: 64, major: 0, minor: 4, max_readahead: 8, flags: 12 },
+  fuse_init_in: { bytes: 64, major: 0, minor: 4, max_readahead: 8, flags: 12, flags2: 16 },
   fuse_interrupt_in: { bytes: 8, unique: 0 },
   fuse_fallocate_in: { bytes: 32, fh: 0, offset: 8, length: 16, mode: 24 }
 } as const;

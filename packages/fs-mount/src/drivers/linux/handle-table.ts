@@ -2,10 +2,12 @@ import { FileSystemError } from '../../errno.js';
 import type { FileHandle } from '../../file-handle.js';
 import type { DirectoryHandle } from './directory-handle.js';
 import type { Node } from './node-table.js';
+import type { OpenMode } from './passthrough.js';
 
 export interface OpenFile {
   readonly node: Node;
   readonly handle: FileHandle;
+  readonly mode: OpenMode;
 }
 
 /** What the kernel has open, by the numbers it was given. */

@@ -93,7 +93,7 @@ export class NameOperations {
     const { nodes, fileSystem, replies } = this.#context;
     const { parent, name, path } = this.#place(request, request.text(0));
     const node = nodes.findChild(parent, name);
-    const alias = aliasOf(node);
+    const alias = this.#aliasOf(node);
     await fileSystem.unlink(path, alias === undefined ? {} : { alias });
     if (node) nodes.remove(node, alias);
     replies.done(request.unique);
@@ -118,7 +118,7 @@ export class NameOperations {
     const to = nodes.pathIn(newParent, newName);
     const replaced = nodes.findChild(newParent, newName);
     const isExchange = flags === RENAME_EXCHANGE;
-    const alias = isExchange ? undefined : aliasOf(replaced);
+    const alias = isExchange ? undefined : this.#aliasOf(replaced);
     await fileSystem.rename(from.path, to, {
       noReplace: flags === RENAME_NOREPLACE,
       exchange: isExchange,
@@ -150,6 +150,11 @@ export class NameOperations {
     return { parent, name, path: nodes.pathIn(parent, name) };
   }
 
+  /** What an open file is called after its name is gone; no path of the kernel has a NUL in it. */
+  #aliasOf(node: Node | undefined): string | undefined {
+    return node && this.#context.nodes.openCountOf(node) > 0 ? `/\0${node.id}` : undefined;
+  }
+
   async #answerNew(unique: number, { parent, name, path }: Place): Promise<void> {
     const { nodes, fileSystem } = this.#context;
     const attributes = await fileSystem.getattr(path);
@@ -166,9 +171,4 @@ interface Place {
   readonly parent: Node;
   readonly name: string;
   readonly path: string;
-}
-
-/** What an open file is called after its name is gone; no path of the kernel has a NUL in it. */
-function aliasOf(node: Node | undefined): string | undefined {
-  return node && node.openCount > 0 ? `/\0${node.id}` : undefined;
 }

@@ -87,3 +87,43 @@ t.test('the root is never forgotten, and unknown numbers are refused', (t) => {
   t.throws(() => table.get(2), { code: 'ESTALE' });
   t.end();
 });
+
+t.test('a superseded node speaks of the file of its name, wherever that goes', (t) => {
+  const table = new NodeTable();
+  const first = table.lookup(table.root, 'a');
+  table.supersede(first);
+  const second = table.lookup(table.root, 'a');
+  t.not(second.id, first.id);
+  t.equal(second.ino, first.ino, 'programs see one file');
+  t.equal(table.idOf(table.root, 'a'), first.ino);
+  first.openCount = 1;
+  second.openCount = 1;
+  t.equal(table.openCountOf(second), 2);
+  table.supersede(second);
+  const third = table.lookup(table.root, 'a');
+  t.equal(table.latest(first), third);
+  table.move(third, table.root, 'b');
+  t.equal(table.pathOf(first), '/b');
+  table.remove(third, '/alias');
+  t.equal(table.pathOf(first), '/alias');
+  for (const node of [third, second]) table.forget(node.id, 1);
+  t.equal(table.count, 4, 'as long as the first is known');
+  table.forget(first.id, 1);
+  t.equal(table.count, 1);
+  t.end();
+});
+
+t.test('no other file shows the number of a superseded one', (t) => {
+  const table = new NodeTable();
+  const first = table.lookup(table.root, 'a');
+  table.supersede(first);
+  const second = table.lookup(table.root, 'a');
+  table.forget(first.id, 1);
+  table.move(second, table.root, 'b');
+  const other = table.lookup(table.root, 'a');
+  t.not(other.ino, second.ino);
+  table.forget(other.id, 1);
+  table.forget(second.id, 1);
+  t.equal(table.lookup(table.root, 'a').ino, first.ino, 'free again');
+  t.end();
+});

@@ -8,6 +8,8 @@ const ID_LIMIT = 2 ** 52;
 /** A file or directory that the kernel knows by number. Names change; the number stays as long as the kernel knows it. */
 export interface Node {
   readonly id: number;
+  /** The number that programs see. */
+  readonly ino: number;
   name: string;
   /** Undefined for the root, and for what was removed while the kernel still knows it. */
   parent: Node | undefined;
@@ -20,6 +22,10 @@ export interface Node {
   path: string | undefined;
   /** What the kernel's pages of the file are known to be. */
   cached: CachedPages | undefined;
+  /** The name has another node by now, and this one speaks of the same file. */
+  successor: Node | undefined;
+  /** Nodes of which this one is the successor. */
+  predecessors: Set<Node> | undefined;
 }
 
 /** While the file is closed: a version. While it is open: its state, as it was after so many foreign changes. */
@@ -34,6 +40,8 @@ export type CachedPages =
  */
 export class NodeTable {
   readonly #nodes = new Map<number, Node>();
+  /** Numbers that programs see of nodes that have another one: no other file may have them. */
+  readonly #shownIds = new Set<number>();
   readonly root: Node = newNode(ROOT_ID, '', undefined);
 
   constructor() {
@@ -59,6 +67,7 @@ export class NodeTable {
 
   /** Fails with `ENOENT` for what was removed. */
   pathOf(node: Node): string {
+    if (node.successor) return this.pathOf(node.successor);
     node.path ??= this.#pathOf(node);
     return node.path;
   }
@@ -70,7 +79,7 @@ export class NodeTable {
 
   /** The number a name has or would get, for listings. */
   idOf(parent: Node, name: string): number {
-    return parent.children?.get(name)?.id ?? hashOf(parent.id, name);
+    return parent.children?.get(name)?.ino ?? hashOf(parent.id, name);
   }
 
   findChild(parent: Node, name: string): Node | undefined {
@@ -84,10 +93,8 @@ export class NodeTable {
       known.lookupCount++;
       return known;
     }
-    const node = newNode(this.#freeId(parent, name), name, parent);
+    const node = this.#add(newNode(this.#freeId(parent, name), name, parent), parent);
     node.lookupCount = 1;
-    this.#nodes.set(node.id, node);
-    childrenOf(parent).set(name, node);
     return node;
   }
 
@@ -111,6 +118,28 @@ export class NodeTable {
     this.#forgetPaths(node);
     node.path = alias;
     this.#dropUnused(parent);
+  }
+
+  /** A file's name gets another number; who has the file open by the old one keeps that. */
+  supersede(node: Node): void {
+    const { parent, name, ino } = node;
+    if (node.successor || parent?.children?.get(name) !== node) return;
+    const successor = this.#add(newNode(this.#freeId(parent, name), name, parent, ino), parent);
+    successor.predecessors = new Set([node]);
+    node.successor = successor;
+    node.parent = undefined;
+  }
+
+  /** The node that stands for the file's name, or did last. */
+  latest(node: Node): Node {
+    return node.successor ? this.latest(node.successor) : node;
+  }
+
+  /** Handles of the file, by whichever number they were opened. */
+  openCountOf(node: Node): number {
+    let count = node.openCount;
+    if (node.predecessors) for (const one of node.predecessors) count += this.openCountOf(one);
+    return count;
   }
 
   /** What is below moves along. Whatever has the new name must have been removed from it. */
@@ -153,18 +182,27 @@ export class NodeTable {
   /** A node is needed for the paths of what is below it even when the kernel has forgotten it first. */
   #dropUnused(node: Node): void {
     let unused: Node | undefined = node;
-    while (unused && unused !== this.root && unused.lookupCount === 0 && !unused.children?.size) {
+    while (unused && unused !== this.root && isUnused(unused)) {
       this.#nodes.delete(unused.id);
-      const parent: Node | undefined = unused.parent;
+      if (!unused.successor) this.#shownIds.delete(unused.ino);
+      const parent: Node | undefined = unused.successor ?? unused.parent;
+      parent?.predecessors?.delete(unused);
       if (parent?.children?.get(unused.name) === unused) parent.children.delete(unused.name);
       unused.parent = undefined;
       unused = parent;
     }
   }
 
+  #add(node: Node, parent: Node): Node {
+    this.#nodes.set(node.id, node);
+    if (node.ino !== node.id) this.#shownIds.add(node.ino);
+    childrenOf(parent).set(node.name, node);
+    return node;
+  }
+
   #freeId(parent: Node, name: string): number {
     let id = hashOf(parent.id, name);
-    while (this.#nodes.has(id)) id = id + 1 >= ID_LIMIT ? ROOT_ID + 1 : id + 1;
+    while (this.#nodes.has(id) || this.#shownIds.has(id)) id = id + 1 >= ID_LIMIT ? ROOT_ID + 1 : id + 1;
     return id;
   }
 }
@@ -174,16 +212,23 @@ function childrenOf(parent: Node): Map<string, Node> {
   return parent.children;
 }
 
-function newNode(id: number, name: string, parent: Node | undefined): Node {
+function isUnused({ lookupCount, children, predecessors }: Node): boolean {
+  return lookupCount === 0 && !children?.size && !predecessors?.size;
+}
+
+function newNode(id: number, name: string, parent: Node | undefined, ino = id): Node {
   return {
     id,
+    ino,
     name,
     parent,
     children: undefined,
     lookupCount: 0,
     openCount: 0,
     path: undefined,
-    cached: undefined
+    cached: undefined,
+    successor: undefined,
+    predecessors: undefined
   };
 }
 

@@ -1,10 +1,12 @@
 import type { Attributes } from '../../attributes.js';
 import type { Addon, Channel } from './addon.js';
-import { REPLY, ReplyWriter, type Validity } from './fuse-replies.js';
+import { type OpenAnswer, REPLY, ReplyWriter, type Validity } from './fuse-replies.js';
 import type { Node } from './node-table.js';
 
 /** Where the body of an answer begins in the head buffer. */
 export const BODY = REPLY.fuse_out_header.bytes;
+
+const NO_TIME: Validity = { seconds: 0, nanoseconds: 0 };
 
 /** Room for the largest answer that is built and not passed through: a page of a listing. */
 export const HEAD_BYTES = 64 * 1024 + BODY;
@@ -57,7 +59,7 @@ export class Replies {
   }
 
   entry(unique: number, node: Node, attributes: Attributes): boolean {
-    this.writer.entry(BODY, { nodeId: node.id, attributes, validity: this.#validity });
+    this.writer.entry(BODY, { nodeId: node.id, ino: node.ino, attributes, validity: this.#validity });
     return this.send(unique, REPLY.fuse_entry_out.bytes);
   }
 
@@ -67,22 +69,25 @@ export class Replies {
   }
 
   attributes(unique: number, node: Node, attributes: Attributes): boolean {
-    this.writer.attrOut(BODY, { nodeId: node.id, attributes, validity: this.#validity });
+    // What is changed by the name's own node the kernel does not see in this one.
+    const validity = node.successor ? NO_TIME : this.#validity;
+    this.writer.attrOut(BODY, { ino: node.ino, attributes, validity });
     return this.send(unique, REPLY.fuse_attr_out.bytes);
   }
 
-  opened(unique: number, fh: number, flags: number): boolean {
-    this.writer.openOut(BODY, fh, flags);
+  opened(unique: number, answer: OpenAnswer): boolean {
+    this.writer.openOut(BODY, answer);
     return this.send(unique, REPLY.fuse_open_out.bytes);
   }
 
   created(unique: number, entry: { node: Node; attributes: Attributes }, fh: number): boolean {
     this.writer.entry(BODY, {
       nodeId: entry.node.id,
+      ino: entry.node.ino,
       attributes: entry.attributes,
       validity: this.#validity
     });
-    this.writer.openOut(BODY + REPLY.fuse_entry_out.bytes, fh, 0);
+    this.writer.openOut(BODY + REPLY.fuse_entry_out.bytes, { fh, flags: 0 });
     return this.send(unique, REPLY.fuse_entry_out.bytes + REPLY.fuse_open_out.bytes);
   }
 

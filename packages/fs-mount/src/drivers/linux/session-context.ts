@@ -2,6 +2,7 @@ import type { FileSystem } from '../../file-system.js';
 import type { Request } from './fuse-requests.js';
 import type { HandleTable } from './handle-table.js';
 import type { NodeTable } from './node-table.js';
+import type { Passthrough } from './passthrough.js';
 import type { Replies } from './replies.js';
 
 /** What the operations of one mount share. */
@@ -10,6 +11,7 @@ export interface SessionContext {
   readonly nodes: NodeTable;
   readonly handles: HandleTable;
   readonly replies: Replies;
+  readonly passthrough: Passthrough;
 }
 
 /** Answers one kind of request; what it throws is answered with an errno. */

@@ -14,12 +14,13 @@ import {
   OPCODE,
   PROTOCOL
 } from './fuse-constants.js';
-import { REPLY, SHORT_INIT_BYTES, type Validity } from './fuse-replies.js';
+import { NEWER_REPLY, REPLY, SHORT_INIT_BYTES, type Validity } from './fuse-replies.js';
 import { allocateSlot, REQUEST, Request, type RequestSlot } from './fuse-requests.js';
 import { HandleTable } from './handle-table.js';
 import { Interrupts } from './interrupts.js';
 import { NameOperations } from './name-operations.js';
 import { NodeTable } from './node-table.js';
+import { Passthrough } from './passthrough.js';
 import { ReadBuffers } from './read-buffers.js';
 import { BODY, HEAD_BYTES, Replies } from './replies.js';
 import type { Handlers, SessionContext } from './session-context.js';
@@ -74,7 +75,9 @@ export class Session {
     this.#slots = Array.from({ length: SLOT_COUNT }, () => allocateSlot(DATA_BYTES_MAX));
     const head = Buffer.alloc(HEAD_BYTES);
     const replies = new Replies(addon, head, validityOf(attributeTtlMs));
-    this.#context = { fileSystem, replies, nodes: new NodeTable(), handles: new HandleTable() };
+    const nodes = new NodeTable();
+    const passthrough = new Passthrough({ addon, fileSystem, nodes, onEvent: options.onEvent });
+    this.#context = { fileSystem, replies, nodes, handles: new HandleTable(), passthrough };
     this.#interrupts = new Interrupts(replies);
     this.#handlers = this.#allHandlers();
     let end: () => void = () => undefined;
@@ -92,14 +95,16 @@ export class Session {
       }
     );
     replies.channel = this.#channel;
+    passthrough.channel = this.#channel;
   }
 
   /** Answers what is being done, within reason, and closes the device. */
   async close(): Promise<void> {
-    const { replies, handles } = this.#context;
+    const { replies, handles, passthrough } = this.#context;
     this.#interrupts.close();
     replies.channel = undefined;
     this.#options.addon.detach(this.#channel);
+    await passthrough.close();
     await handles.releaseAll();
   }
 
@@ -171,7 +176,9 @@ export class Session {
     writer.u32(BODY + layout.minor, MINOR_VERSION);
     // A newer kernel asks again with our major version.
     if (major > PROTOCOL.FUSE_KERNEL_VERSION) return void replies.send(request.unique, layout.bytes);
-    const flags = request.u32(REQUEST.fuse_init_in.flags) & WANTED;
+    const offered = request.u32(REQUEST.fuse_init_in.flags);
+    const flags2 = this.#context.passthrough.agree(offered, request.u32(REQUEST.fuse_init_in.flags2));
+    const flags = offered & (flags2 === 0 ? WANTED & ~INIT_FLAG.FUSE_INIT_EXT : WANTED);
     const readahead = Math.max(request.u32(REQUEST.fuse_init_in.max_readahead), READAHEAD_BYTES);
     writer.u32(BODY + layout.max_readahead, readahead);
     writer.u32(BODY + layout.flags, flags);
@@ -180,6 +187,9 @@ export class Session {
     writer.u32(BODY + layout.max_write, DATA_BYTES_MAX);
     writer.u32(BODY + layout.time_gran, 1);
     writer.u16(BODY + layout.max_pages, DATA_BYTES_MAX / PAGE_BYTES);
+    writer.u32(BODY + layout.flags2, flags2);
+    // One file system below, so that others may still be stacked on the drive.
+    if (flags2 !== 0) writer.u32(BODY + NEWER_REPLY.fuse_init_out.max_stack_depth, 1);
     replies.send(request.unique, minor < LONG_INIT_MINOR_VERSION ? SHORT_INIT_BYTES : layout.bytes);
   }
 }
