@@ -1,12 +1,14 @@
-import { execFileSync, spawn } from 'node:child_process';
+import { execFileSync, spawn, spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Bench, dropCaches, ROOT, runLoad, scratch, startStore } from './harness.js';
 
 /*
- * The drive beside `rclone mount` of a local folder (Debian package rclone, with fuse3) and the plain file system on the
- * same disk. Durability is sync: close and fsync on the drive return after fdatasync; rclone's and ext4's close do not.
- * DRIVE_BYTES, DRIVE_FILES, DRIVE_ENTRIES and ROUNDS shrink it for a quick look.
+ * The drive beside `rclone mount` of a local folder (Debian package rclone, with fuse3), the plain file system on the same
+ * disk, the fuse-native driver, and a file system in C that stores nothing (loads/null-fs.c; Debian package libfuse3-dev):
+ * what FUSE itself costs. Durability is sync: close and fsync on the drive return after fdatasync; rclone's and ext4's
+ * close do not; "os" is the drive without fdatasync. DRIVE_BYTES, DRIVE_FILES, DRIVE_ENTRIES and ROUNDS shrink it for a
+ * quick look, DRIVE_ONLY takes the names of those that are wanted.
  */
 
 const BYTES = Number(process.env['DRIVE_BYTES'] ?? 2 ** 30);
@@ -21,19 +23,30 @@ interface Mounted extends AsyncDisposable {
   remount(): Promise<void>;
 }
 
-type Timing = { readonly seconds: number; readonly lines?: number };
+type Timing = { readonly seconds: number; readonly lines?: number; readonly count?: number };
+
+const ONLY = process.env['DRIVE_ONLY']?.split(',');
 
 const bench = new Bench(
   'drive',
-  'The mounted drive beside rclone mount and ext4 on the same disk, one process doing plain file operations.'
+  'The mounted drive beside rclone mount, ext4 on the same disk and a null file system, plain file operations.'
 );
 
 for (let round = 0; round < ROUNDS; round++) {
+  {
+    using folder = scratch();
+    const disk = await runLoad<Timing>('files', ['fdatasync', folder.path, '3000']);
+    bench.record('fdatasync of 4 KiB', 'calls/s', 3000 / disk.seconds);
+  }
   for (const [name, open] of [
-    ['stampede', stampede],
+    ['stampede', (folder: string) => stampede(folder)],
+    ['stampede os', (folder: string) => stampede(folder, { durability: 'os' as const })],
+    ['fuse-native', (folder: string) => stampede(folder, { driver: 'fuse-native' })],
     ['rclone', rclone],
+    ['null', nullFs],
     ['ext4', plain]
   ] as const) {
+    if (ONLY && !ONLY.includes(name)) continue;
     using folder = scratch();
     const opened = await open(folder.path);
     if (!opened) continue;
@@ -62,6 +75,39 @@ for (const [figure, expectedMin] of [
     meaning: 'rate over rate'
   });
 }
+for (const [figure, expectedMin] of [
+  ['stat', 0.5],
+  ['open and close', 0.5],
+  ['write 1 file + fsync', undefined],
+  ['cold read', undefined],
+  ['random 4 KiB reads, warm', undefined]
+] as const) {
+  for (const name of ['stampede', 'stampede os'])
+    bench.compare(`${figure}: ${name} / null`, {
+      figure: `${name} ${figure}`,
+      to: `null ${figure}`,
+      meaning: 'rate over rate',
+      ...(expectedMin ? { expectedMin } : {})
+    });
+}
+bench.compare('cp -r of small files: stampede / rclone', {
+  figure: 'stampede cp -r of small files',
+  to: 'rclone cp -r of small files',
+  meaning: 'rate over rate',
+  expectedMin: 5
+});
+bench.compare('create 4 KiB files / fdatasync rate', {
+  figure: 'stampede create 4 KiB files',
+  to: 'fdatasync of 4 KiB',
+  meaning: 'files over calls: one process, durable close',
+  expectedMin: 0.6
+});
+bench.compare('create 4 KiB files, 16 processes / one', {
+  figure: 'stampede create 4 KiB files, 16 processes',
+  to: 'stampede create 4 KiB files',
+  meaning: 'rate over rate',
+  expectedMin: 4
+});
 for (const figure of ['ls -l', 'find']) {
   bench.compare(`${figure}: rclone time / stampede time`, {
     figure: `rclone ${figure}`,
@@ -78,13 +124,21 @@ async function measure(name: string, mounted: Mounted): Promise<void> {
   await mounted.remount();
   const read = await runLoad<Timing>('files', ['read', directory(), String(BYTES)]);
   bench.record(`${name} cold read`, 'MiB/s', BYTES / MIB / read.seconds);
+  const random = await runLoad<Timing>('files', ['random-read', directory(), String(BYTES)]);
+  bench.record(`${name} random 4 KiB reads, warm`, 'calls/s', random.count! / random.seconds);
   const create = await runLoad<Timing>('files', ['create', directory(), String(FILES)]);
   bench.record(`${name} create 4 KiB files`, 'files/s', FILES / create.seconds);
+  const create16 = await runLoad<Timing>('files', ['create-16', directory(), String(FILES)]);
+  bench.record(`${name} create 4 KiB files, 16 processes`, 'files/s', FILES / create16.seconds);
   await mounted.remount();
   const readSmall = await runLoad<Timing>('files', ['read-small', directory(), String(FILES)]);
   bench.record(`${name} read 4 KiB files`, 'files/s', FILES / readSmall.seconds);
   const stat = await runLoad<Timing>('files', ['stat', directory(), String(FILES)]);
   bench.record(`${name} stat`, 'calls/s', FILES / stat.seconds);
+  const open = await runLoad<Timing>('files', ['open', directory(), String(FILES)]);
+  bench.record(`${name} open and close`, 'calls/s', FILES / open.seconds);
+  const tree = await runLoad<Timing>('files', ['copy-tree', directory(), String(2 * FILES)]);
+  bench.record(`${name} cp -r of small files`, 'files/s', (2 * FILES) / tree.seconds);
   const flat = join(directory(), 'flat');
   mkdirSync(flat);
   await runLoad<Timing>('files', ['create-flat', flat, String(ENTRIES)]);
@@ -95,18 +149,24 @@ async function measure(name: string, mounted: Mounted): Promise<void> {
   await mounted.remount();
   const find = await runLoad<Timing>('files', ['find', flat]);
   bench.record(`${name} find`, 's', find.seconds);
+  if (name === 'null') return;
+  const rename = await runLoad<Timing>('files', ['rename-directory', directory()]);
+  bench.record(`${name} rename a directory of them`, 's', rename.seconds);
 }
 
-async function stampede(folder: string): Promise<Mounted> {
+async function stampede(
+  folder: string,
+  options: { readonly driver?: string; readonly durability?: 'os' } = {}
+): Promise<Mounted> {
   const data = join(folder, 'data');
   const directory = join(folder, 'drive');
-  let store = await startStore({ data, mount: directory });
+  let store = await startStore({ data, mount: directory, ...options });
   return {
     directory,
     async remount() {
       await store[Symbol.asyncDispose]();
       dropCaches();
-      store = await startStore({ data, mount: directory });
+      store = await startStore({ data, mount: directory, ...options });
     },
     [Symbol.asyncDispose]: () => store[Symbol.asyncDispose]()
   };
@@ -146,6 +206,34 @@ async function rclone(folder: string): Promise<Mounted | undefined> {
       child = await start();
     },
     [Symbol.asyncDispose]: () => stop(child)
+  };
+}
+
+/** Absent where it cannot be built. It forgets all at its end, so caches are all that a remount drops. */
+async function nullFs(folder: string): Promise<Mounted | undefined> {
+  const program = join(folder, 'null-fs');
+  const flags = spawnSync('pkg-config', ['--cflags', '--libs', 'fuse3'], { encoding: 'utf8' });
+  const source = join(ROOT, 'bench/loads/null-fs.c');
+  const words = ['-O2', '-o', program, source, ...(flags.stdout ?? '').trim().split(/\s+/)];
+  if (flags.status !== 0 || !succeeds('cc', words)) {
+    bench.note('the null file system could not be built (apt-get install gcc pkg-config libfuse3-dev)');
+    return undefined;
+  }
+  const directory = join(folder, 'drive');
+  mkdirSync(directory);
+  const child = spawn(program, [directory], { stdio: 'ignore' });
+  for (let tries = 0; !isMounted(directory); tries++) {
+    if (tries > 100) throw new Error('the null file system did not mount');
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
+  return {
+    directory,
+    remount: async () => void dropCaches(),
+    async [Symbol.asyncDispose]() {
+      const ended = new Promise((resolve) => child.once('exit', resolve));
+      child.kill('SIGTERM');
+      await ended;
+    }
   };
 }
 

@@ -48,6 +48,65 @@ const operations = {
     }
     return { seconds: now() - start };
   },
+  /** The same by 16 processes at once, each in a directory of its own. */
+  async 'create-16'() {
+    const { spawn } = await import('node:child_process');
+    const start = now();
+    await Promise.all(
+      Array.from({ length: 16 }, (_, index) => {
+        const own = join(directory, `p${index}`);
+        fs.mkdirSync(own);
+        const words = [process.argv[1], 'create', own, String(Math.ceil(amount / 16))];
+        const child = spawn(process.execPath, words, { stdio: 'ignore' });
+        return new Promise((resolve, reject) =>
+          child.once('exit', (code) => (code === 0 ? resolve() : reject(new Error(`ended with ${code}`))))
+        );
+      })
+    );
+    return { seconds: now() - start };
+  },
+  /** Random blocks of 4 KiB of `big`, which has `amount` bytes, for two seconds. */
+  'random-read'() {
+    const block = Buffer.alloc(4096);
+    const fd = fs.openSync(join(directory, 'big'), 'r');
+    const blocks = Math.floor(amount / block.length);
+    let state = 7;
+    let count = 0;
+    const start = now();
+    for (; count % 64 !== 0 || now() - start < 2; count++) {
+      state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+      fs.readSync(fd, block, 0, block.length, (state % blocks) * block.length);
+    }
+    fs.closeSync(fd);
+    return { seconds: now() - start, count };
+  },
+  /** Opens and closes files that exist. */
+  open() {
+    const start = now();
+    for (let index = 0; index < amount; index++) fs.closeSync(fs.openSync(pathOf(index), 'r'));
+    return { seconds: now() - start };
+  },
+  'rename-directory'() {
+    const start = now();
+    fs.renameSync(join(directory, 'flat'), join(directory, 'flat-2'));
+    return { seconds: now() - start };
+  },
+  /** A tree of `amount` files of 1 to 8 KiB, copied in by cp -r. */
+  'copy-tree'() {
+    const source = fs.mkdtempSync('/var/tmp/stampede-tree-');
+    for (let index = 0; index < amount; index++) {
+      if (index % 100 === 0) fs.mkdirSync(join(source, `d${index / 100}`));
+      const body = Buffer.alloc(1024 + ((index * 37) % 7168), index);
+      fs.writeFileSync(join(source, `d${Math.floor(index / 100)}`, `f${index}`), body);
+    }
+    try {
+      const start = now();
+      execFileSync('cp', ['-r', source, join(directory, 'tree')]);
+      return { seconds: now() - start };
+    } finally {
+      fs.rmSync(source, { recursive: true });
+    }
+  },
   'read-small'() {
     const start = now();
     for (let index = 0; index < amount; index++) {
@@ -99,4 +158,4 @@ const operations = {
   }
 };
 
-console.log(JSON.stringify(operations[operation]()));
+console.log(JSON.stringify(await operations[operation]()));

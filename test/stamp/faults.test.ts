@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { seededRandom } from '@stampede/server/platform';
 import t from 'tap';
+import { NetLab } from '../support/net-lab.js';
 import { FULL_STAMP, type ServerProcess, StampCluster } from '../support/stamp-cluster.js';
 import { percentile, StampLoad } from '../support/stamp-load.js';
 
@@ -12,13 +13,19 @@ const WRITERS = 16;
 
 t.setTimeout((SECONDS + 240) * 1000);
 
-type Fault = 'kill' | 'terminate' | 'stop' | 'kill-rack';
+type Fault = 'kill' | 'terminate' | 'stop' | 'kill-rack' | 'cut' | 'cut-rack';
+
+const noCables = NetLab.missing();
+const FAULTS: readonly Fault[] = [
+  ...(['kill', 'kill', 'terminate', 'stop', 'kill-rack'] as const),
+  ...(noCables ? [] : (['cut', 'cut-rack'] as const))
+];
 
 t.test('random faults of one process or one rack at a time lose nothing and show no errors', async (t) => {
-  t.comment(`SEED=${SEED}`);
+  t.comment(`SEED=${SEED}${noCables ? `, no cut networks: ${noCables}` : ''}`);
   const random = seededRandom(SEED);
   const pick = <Item>(items: readonly Item[]): Item => items[Math.floor(random.fraction() * items.length)]!;
-  await using stamp = await StampCluster.start(FULL_STAMP);
+  await using stamp = await StampCluster.start({ ...FULL_STAMP, hasCables: !noCables });
   const clients = stamp.endpoints.map((_, index) => stamp.client(index));
   await clients[0]!.buckets.create({ bucket: 'things' });
   const load = new StampLoad({
@@ -34,16 +41,21 @@ t.test('random faults of one process or one rack at a time lose nothing and show
   const counts = new Map<Fault, number>();
   while (performance.now() < endMs) {
     await sleep(1000 + random.fraction() * 2000);
-    const fault: Fault = pick(['kill', 'kill', 'terminate', 'stop', 'kill-rack'] as const);
+    const fault = pick(FAULTS);
     counts.set(fault, (counts.get(fault) ?? 0) + 1);
     const one = pick(victims);
-    const hit: readonly ServerProcess[] =
-      fault === 'kill-rack' ? victims.filter(({ plan }) => plan.rack === one.plan.rack) : [one];
+    const hit: readonly ServerProcess[] = fault.endsWith('-rack')
+      ? victims.filter(({ plan }) => plan.rack === one.plan.rack)
+      : [one];
     t.comment(`${fault} ${hit.map(({ name }) => name).join(' ')}`);
     if (fault === 'stop') {
       one.signal('SIGSTOP');
       await sleep(500 + random.fraction() * 7000);
       one.signal('SIGCONT');
+    } else if (fault.startsWith('cut')) {
+      for (const server of hit) stamp.setConnected(server, false);
+      await sleep(500 + random.fraction() * 9000);
+      for (const server of hit) stamp.setConnected(server, true);
     } else {
       await Promise.all(hit.map((server) => server.kill(fault === 'terminate' ? 'SIGTERM' : 'SIGKILL')));
       await sleep(random.fraction() * 4000);

@@ -24,9 +24,10 @@ export class CutProxy implements AsyncDisposable {
     });
   }
 
-  static async open(targetPort: number): Promise<CutProxy> {
+  /** @param host   Where it listens. */
+  static async open(targetPort: number, host = '127.0.0.1'): Promise<CutProxy> {
     const proxy = new CutProxy(targetPort);
-    proxy.#server.listen(0, '127.0.0.1');
+    proxy.#server.listen(0, host);
     await once(proxy.#server, 'listening');
     return proxy;
   }

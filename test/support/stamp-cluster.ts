@@ -6,7 +6,9 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createStoreClient, type StoreClient } from '@stampede/client';
+import { CutProxy } from './cut-proxy.js';
 import { EtcdCluster, freePorts } from './etcd-cluster.js';
+import { NetLab } from './net-lab.js';
 import { COMMAND } from './store-process.js';
 
 /* A stamp of several processes and a real etcd, as an operator would run it. */
@@ -23,6 +25,8 @@ export interface StampPlan {
   readonly servers: readonly ServerPlan[];
   readonly replicas: number;
   readonly durability?: 'sync' | 'os';
+  /** Each process on a network of its own, whose cable can be pulled; needs what `NetLab` does. */
+  readonly hasCables?: boolean;
 }
 
 /** Three extent nodes in three racks, two of everything else, each in its own process. */
@@ -50,10 +54,13 @@ export class ServerProcess {
   readonly plan: ServerPlan;
   readonly directory: string;
   readonly #configPath: string;
+  readonly #prefix: readonly string[];
   #process: ChildProcess | undefined;
 
-  constructor(plan: ServerPlan, directory: string) {
+  /** @param prefix   Of the command line. */
+  constructor(plan: ServerPlan, directory: string, prefix: readonly string[] = []) {
     this.plan = plan;
+    this.#prefix = prefix;
     this.name = plan.name;
     this.directory = directory;
     this.#configPath = join(directory, 'server.yaml');
@@ -74,7 +81,16 @@ export class ServerProcess {
   }
 
   async start(): Promise<void> {
-    const child = spawn(process.execPath, [COMMAND, 'server', '--config', this.#configPath, '--json'], {
+    const words = [
+      ...this.#prefix,
+      process.execPath,
+      COMMAND,
+      'server',
+      '--config',
+      this.#configPath,
+      '--json'
+    ];
+    const child = spawn(words[0]!, words.slice(1), {
       stdio: ['ignore', 'pipe', 'pipe'],
       env: { ...process.env, STAMPEDE_LOG: 'info' }
     });
@@ -116,20 +132,27 @@ export class StampCluster implements AsyncDisposable {
   readonly endpoints: readonly string[];
   readonly credentials: { readonly accessKey: string; readonly secretKey: string };
 
-  private constructor(
-    options: Pick<StampCluster, 'directory' | 'etcd' | 'servers' | 'endpoints' | 'credentials'>
-  ) {
+  readonly #lab: NetLab | undefined;
+  readonly #etcdProxy: CutProxy | undefined;
+
+  private constructor(options: StampParts) {
     this.directory = options.directory;
     this.etcd = options.etcd;
     this.servers = options.servers;
     this.endpoints = options.endpoints;
     this.credentials = options.credentials;
+    this.#lab = options.lab;
+    this.#etcdProxy = options.etcdProxy;
   }
 
   /** Resolves when every process runs; the stamp serves soon after. */
   static async start(plan: StampPlan = FULL_STAMP): Promise<StampCluster> {
     const directory = await mkdtemp(join(process.env['BENCH_DIR'] ?? tmpdir(), 'stampede-stamp-'));
     const etcd = await EtcdCluster.start();
+    const lab = plan.hasCables ? NetLab.create(plan.servers.length) : undefined;
+    const [etcdUrl] = etcd.endpoints;
+    const etcdProxy = lab && (await CutProxy.open(Number(new URL(etcdUrl!).port), lab.address));
+    const etcdEndpoint = etcdProxy ? `http://${lab.address}:${etcdProxy.port}` : etcdUrl!;
     const credentials = { accessKey: ACCESS_KEY, secretKey: randomBytes(24).toString('hex') };
     await writeFile(join(directory, 'secret'), randomBytes(32).toString('hex'));
     await writeFile(join(directory, 'credentials.json'), JSON.stringify(credentials));
@@ -137,15 +160,17 @@ export class StampCluster implements AsyncDisposable {
     const servers: ServerProcess[] = [];
     const endpoints: string[] = [];
     for (const [index, server] of plan.servers.entries()) {
-      const [listen, clientPort] = [ports[2 * index]!, ports[2 * index + 1]!];
+      const host = lab?.hosts[index]?.address ?? '127.0.0.1';
+      const listen = `${host}:${ports[2 * index]}`;
+      const clientListen = `${host}:${ports[2 * index + 1]}`;
       const folder = join(directory, server.name);
       await mkdir(folder);
-      const config = configOf(server, { plan, etcd, listen, clientPort });
+      const config = configOf(server, { plan, etcdEndpoint, listen, clientListen });
       await writeFile(join(folder, 'server.yaml'), JSON.stringify(config, null, 2));
-      servers.push(new ServerProcess(server, folder));
-      if (server.roles.includes('front-end')) endpoints.push(`http://127.0.0.1:${clientPort}`);
+      servers.push(new ServerProcess(server, folder, lab?.hosts[index]?.prefix));
+      if (server.roles.includes('front-end')) endpoints.push(`http://${clientListen}`);
     }
-    const cluster = new StampCluster({ directory, etcd, servers, endpoints, credentials });
+    const cluster = new StampCluster({ directory, etcd, servers, endpoints, credentials, lab, etcdProxy });
     try {
       await Promise.all(servers.map((server) => server.start()));
       return cluster;
@@ -153,6 +178,12 @@ export class StampCluster implements AsyncDisposable {
       await cluster[Symbol.asyncDispose]();
       throw error;
     }
+  }
+
+  /** Pulls the cable of a process, or plugs it in again. Only of a stamp with cables. */
+  setConnected({ name }: ServerProcess, isConnected: boolean): void {
+    const index = this.servers.findIndex((server) => server.name === name);
+    this.#lab!.setConnected(index, isConnected);
   }
 
   find(name: string): ServerProcess {
@@ -169,34 +200,41 @@ export class StampCluster implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await Promise.all(this.servers.map((server) => server.kill()));
+    this.#lab?.[Symbol.dispose]();
+    await this.#etcdProxy?.[Symbol.asyncDispose]();
     await this.etcd[Symbol.asyncDispose]();
     await rm(this.directory, { recursive: true, force: true });
   }
 }
 
+type StampParts = Pick<StampCluster, 'directory' | 'etcd' | 'servers' | 'endpoints' | 'credentials'> & {
+  readonly lab: NetLab | undefined;
+  readonly etcdProxy: CutProxy | undefined;
+};
+
 interface ConfigInput {
   readonly plan: StampPlan;
-  readonly etcd: EtcdCluster;
-  readonly listen: number;
-  readonly clientPort: number;
+  readonly etcdEndpoint: string;
+  readonly listen: string;
+  readonly clientListen: string;
 }
 
 /** JSON is YAML. */
-function configOf(server: ServerPlan, { plan, etcd, listen, clientPort }: ConfigInput): object {
+function configOf(server: ServerPlan, { plan, etcdEndpoint, listen, clientListen }: ConfigInput): object {
   const has = (role: RoleName): boolean => server.roles.includes(role);
   const durability = plan.durability ?? 'sync';
   return {
     member: server.name,
     rack: server.rack,
     replicas: plan.replicas,
-    etcd: { endpoints: etcd.endpoints },
-    cluster: { listen: `127.0.0.1:${listen}`, 'secret-file': '../secret' },
+    etcd: { endpoints: [etcdEndpoint] },
+    cluster: { listen, 'secret-file': '../secret' },
     roles: {
       ...(has('stream-manager') && { 'stream-manager': {} }),
       ...(has('extent-node') && { 'extent-node': { directory: 'extents' } }),
       ...(has('partition-server') && { 'partition-server': { 'index-directory': 'index', durability } }),
       ...(has('front-end') && {
-        'front-end': { listen: `127.0.0.1:${clientPort}`, 'credentials-file': '../credentials.json' }
+        'front-end': { listen: clientListen, 'credentials-file': '../credentials.json' }
       })
     }
   };

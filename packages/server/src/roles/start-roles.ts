@@ -1,8 +1,9 @@
 import { type FaultDomain, LIMITS, type MemberId, memberId } from '../api/index.js';
-import { type MemberRole, Membership, type MetaStore } from '../coordination/index.js';
+import { depose, type MemberRole, Membership, type MetaStore } from '../coordination/index.js';
 import {
   type OnPartitionEvent,
   PARTITION,
+  PARTITION_MANAGER_ELECTION,
   PartitionManager,
   PartitionServer,
   servePartitions
@@ -17,6 +18,7 @@ import {
   type OnStreamEvent,
   openClusterStreams,
   STREAM_MANAGER,
+  STREAM_MANAGER_ELECTION,
   type StreamLayer,
   StreamManagerLeader,
   serveExtentNode,
@@ -113,6 +115,9 @@ class StartingRoles {
     const listener = await network.listen({ ...listen, service: combineServices(this.#services) });
     this.#open.push(() => listener.close());
     const { address } = listener;
+    // An earlier life here may still lead, and nobody else can tell that it is over.
+    for (const election of [STREAM_MANAGER_ELECTION, PARTITION_MANAGER_ELECTION])
+      await depose(meta, election, address);
     const membership = await Membership.start({
       meta,
       clock,
