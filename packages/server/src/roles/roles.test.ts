@@ -62,6 +62,12 @@ t.test('three members serve a front end, and two go on when the one that owns th
   const [partition] = await layer.partitions();
   t.equal(partition?.objectCount, 20);
 
+  const seen: string[] = [];
+  const watching = new AbortController();
+  const events = layer.objects.watch({ bucket: 'things' }, { signal: watching.signal });
+  const watch = (async () => {
+    for await (const event of events) seen.push(event.type === 'put' ? event.head.key : event.type);
+  })();
   const map = await meta.find('/partitions/partition-1');
   const { owner } = JSON.parse(Buffer.from(map!.value).toString()) as { readonly owner: string };
   await running.get(owner)!.close();
@@ -71,6 +77,10 @@ t.test('three members serve a front end, and two go on when the one that owns th
   await layer.objects.put({ bucket: 'things', key: 'key-20', body: Buffer.from('with two') });
   const list = await layer.objects.list({ bucket: 'things' });
   t.equal(list.objects.length, 21);
+  while (!seen.includes('reset') && !seen.includes('key-20')) await clock.sleep(20);
+  t.ok(true, `the watch went on: ${seen.join(' ')}`);
+  watching.abort();
+  await watch;
 
   await layer.close();
   await view.close();

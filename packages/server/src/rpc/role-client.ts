@@ -43,6 +43,7 @@ export class RoleClient {
   call(path: string, payload: unknown, options: RoleConnectionOptions): Promise<unknown> {
     return new Promise((resolve, reject) => {
       const { signal, deadlineMs } = options;
+      if (signal?.aborted) throw cancelledError(path, signal.reason);
       let isBorrowed = false;
       const id = this.#nextId();
       const finish = (): boolean => {

@@ -36,6 +36,8 @@ interface CallOptions {
 
 const RETRY_MS_MIN = 10;
 const RETRY_MS_MAX = 500;
+/** Of no life of a partition: the answer to it is `reset`. */
+const TOKEN_BEFORE_ALL = '0';
 const STATUS_DEADLINE_MS = 5000;
 /** May be had again from the next owner, or the same one a little later. With a request id no change is made twice. */
 const RETRIABLE = ['WrongPartition', 'ServiceUnavailable', 'ReplicaUnavailable', 'StaleEpoch'] as const;
@@ -103,19 +105,34 @@ class PartitionRouter {
     let pauseMs = RETRY_MS_MIN;
     while (!signal.aborted) {
       try {
-        const range = this.#findRange(input);
-        const message = partitionMessage(range.partitionId, { ...input, resumeToken });
-        const connection = this.#connect(range);
-        for await (const event of connection.subscribe(`${PARTITION}.objects.watch`, message, { signal })) {
-          resumeToken = (event as WatchEvent).resumeToken;
+        for await (const event of this.#watchOwner({ ...input, resumeToken }, signal)) {
+          ({ resumeToken } = event);
           pauseMs = RETRY_MS_MIN;
-          yield event as WatchEvent;
+          yield event;
         }
       } catch (error) {
         if (!isStoreError(error, ...RETRIABLE) || this.#closing.signal.aborted) throw error;
       }
+      // What happened meanwhile is told, or there is a reset: "from now" would skip it.
+      resumeToken ??= TOKEN_BEFORE_ALL;
       await this.#map.changed(pauseMs, signal);
       pauseMs = Math.min(RETRY_MS_MAX, pauseMs * 2);
+    }
+  }
+
+  /** Until the range has another owner, which a former one that hangs does not tell. */
+  async *#watchOwner(input: WatchInput, signal: AbortSignal): AsyncIterable<WatchEvent> {
+    const range = this.#findRange(input);
+    const connection = this.#connect(range);
+    const moved = new AbortController();
+    const watching = this.#untilMoved(range, moved);
+    try {
+      const message = partitionMessage(range.partitionId, input);
+      yield* connection.subscribe(`${PARTITION}.objects.watch`, message, {
+        signal: AbortSignal.any([signal, moved.signal])
+      }) as AsyncIterable<WatchEvent>;
+    } finally {
+      watching[Symbol.dispose]();
     }
   }
 

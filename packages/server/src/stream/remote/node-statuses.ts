@@ -1,6 +1,7 @@
-import type { MemberId } from '../../api/index.js';
+import { LIMITS, type MemberId } from '../../api/index.js';
 import type { MemberDirectory } from '../../coordination/index.js';
 import type { Clock } from '../../platform/index.js';
+import { withDeadline } from '../deadline.js';
 import type { ExtentNodeStatus, FindExtentNode } from '../extent-node-api.js';
 
 export interface NodeStatusesOptions {
@@ -37,16 +38,17 @@ export class NodeStatuses {
   };
 
   async ask(): Promise<void> {
-    const { members, find } = this.#options;
+    const { members, find, clock } = this.#options;
     const all = members.all('extentNode');
     const ids = new Set(all.map(({ memberId }) => memberId));
     for (const id of this.#known.keys()) if (!ids.has(id)) this.#known.delete(id);
     await Promise.all(
       all.map(async ({ memberId }) => {
         // One that does not answer keeps its last status while it is a member.
-        const status = await find(memberId)
-          ?.status()
-          .catch(() => undefined);
+        const node = find(memberId);
+        if (!node) return;
+        const deadline = { clock, timeoutMs: LIMITS.appendTimeoutMs, what: `Measuring ${memberId}` };
+        const status = await withDeadline(deadline, node.status()).catch(() => undefined);
         if (status) this.#known.set(memberId, status);
       })
     );
@@ -58,17 +60,10 @@ export class NodeStatuses {
   }
 
   async #keepAsking(): Promise<void> {
-    const { members, clock } = this.#options;
     const { signal } = this.#closing;
     while (!signal.aborted) {
-      const woken = new AbortController();
-      const either = AbortSignal.any([signal, woken.signal]);
       // New members are asked at once.
-      await Promise.race([
-        members.changed(INTERVAL_MS, either),
-        clock.sleep(INTERVAL_MS, either).catch(() => undefined)
-      ]);
-      woken.abort();
+      await this.#options.members.changed(INTERVAL_MS, signal);
       if (!signal.aborted) await this.ask();
     }
   }
