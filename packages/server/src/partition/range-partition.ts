@@ -243,7 +243,9 @@ export class RangePartition {
     // From here to the append nothing else runs.
     const sequence = this.#sequence + 1;
     const atMs = this.#options.clock.nowMs();
-    const decided = request.decide({ sequence, atMs, view: this.view, loaded, body });
+    const decided = this.#options.requests.judged(requestId, () =>
+      request.decide({ sequence, atMs, view: this.view, loaded, body })
+    );
     if ('answer' in decided) return decided.answer;
     const { mutation: mutationBody, growth, contents } = decided;
     const mutation: Mutation = { atMs, body: mutationBody, ...(requestId !== undefined && { requestId }) };

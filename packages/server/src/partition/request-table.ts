@@ -1,4 +1,4 @@
-import { LIMITS, type ObjectHead, pack, unpack } from '../api/index.js';
+import { isStoreError, LIMITS, type ObjectHead, pack, type StoreError, unpack } from '../api/index.js';
 import type { Clock } from '../platform/index.js';
 import { decodeObjectRecord, headOf } from './object-record.js';
 import type { PartitionIndex } from './partition-index.js';
@@ -33,6 +33,7 @@ export class RequestTable {
   readonly #index: PartitionIndex;
   readonly #clock: Clock;
   readonly #recent = new RecentMap<string, Uint8Array>(RECENT_COUNT_MIN);
+  readonly #refusals = new RecentMap<string, StoreError>(RECENT_COUNT_MIN);
   /**
    * Every period that has rows, with its ids; `undefined` = not all of them are known, so any id may be among them. As
    * the wall clock jumps there may be periods behind the current one and ahead of it.
@@ -57,10 +58,28 @@ export class RequestTable {
     return table;
   }
 
-  /** The answer of an earlier call, in a box since it may be `undefined`. */
+  /** The answer of an earlier call, in a box since it may be `undefined`. @throws StoreError what it was refused with. */
   find(requestId: string): { readonly answer: unknown } | undefined {
+    const refusal = this.#refusals.get(requestId);
+    if (refusal) throw refusal;
     const packed = this.#recent.get(requestId) ?? this.#findRow(requestId);
     return packed && { answer: decodeAnswer(packed) };
+  }
+
+  /**
+   * Runs the judgement of a request. One that changes nothing, or is refused, is remembered for a while in memory: who
+   * made the request has its answer then, and a copy of it that arrives later must not change anything either.
+   */
+  judged<Judged extends object>(requestId: string | undefined, judge: () => Judged): Judged {
+    if (requestId === undefined) return judge();
+    try {
+      const judged = judge();
+      if ('answer' in judged) this.#recent.set(requestId, pack([judged.answer ?? null]));
+      return judged;
+    } catch (error) {
+      if (isRefusal(error)) this.#refusals.set(requestId, error);
+      throw error;
+    }
   }
 
   /** Keeps an answer; the row becomes durable with the mutation's. */
@@ -121,6 +140,14 @@ export class RequestTable {
   #periodNow(): number {
     return periodOf(this.#clock.nowMs());
   }
+}
+
+/** Of the call itself, not of the state of the disks. */
+function isRefusal(error: unknown): error is StoreError {
+  if (!isStoreError(error)) return false;
+  const { retry, outcome } = error.traits;
+  const isOfDisks = error.code === 'NoSpace' || error.code === 'ChecksumMismatch';
+  return retry === 'never' && outcome === 'none' && !isOfDisks;
 }
 
 function decodeAnswer(packed: Uint8Array): unknown {

@@ -45,6 +45,19 @@ export class MemoryDisk implements Disk {
     return left;
   }
 
+  /** The bytes of a file that a power cut cannot take any more; `undefined` when it can take the whole file. */
+  findDurableBytes(path: string): Uint8Array | undefined {
+    const content = this.#names.findDurable(path);
+    if (!content) return undefined;
+    return bytesOf(content.isSynced ? content : content.afterCrash());
+  }
+
+  get usedBytes(): number {
+    let usedBytes = 0;
+    for (const content of this.#names.contents()) usedBytes += content.lengthBytes;
+    return usedBytes;
+  }
+
   setCapacity(capacityBytes: number): void {
     this.#capacityBytes = capacityBytes;
   }
@@ -112,9 +125,7 @@ export class MemoryDisk implements Disk {
     if (content.lengthBytes > SMALL_FILE_BYTES_MAX) {
       throw new StoreError('DiskFailed', `${path} is no small file. Check the folder.`);
     }
-    const bytes = new Uint8Array(content.lengthBytes);
-    content.read(bytes, 0);
-    return bytes;
+    return bytesOf(content);
   }
 
   async writeBytes(path: string, bytes: Uint8Array): Promise<void> {
@@ -192,9 +203,7 @@ export class MemoryDisk implements Disk {
   }
 
   #freeBytes(): number {
-    let usedBytes = 0;
-    for (const content of this.#names.contents()) usedBytes += content.lengthBytes;
-    return Math.max(0, this.#capacityBytes - usedBytes);
+    return Math.max(0, this.#capacityBytes - this.usedBytes);
   }
 
   #requireParent(action: string, path: string): void {
@@ -212,6 +221,12 @@ export class MemoryDisk implements Disk {
     left.mapContents((content) => content.afterCrash(random));
     return left;
   }
+}
+
+function bytesOf(content: MemoryFileContent): Uint8Array {
+  const bytes = new Uint8Array(content.lengthBytes);
+  content.read(bytes, 0);
+  return bytes;
 }
 
 interface PartsWrite {

@@ -49,6 +49,11 @@ export class MemoryFileContent {
     this.#unsynced = [];
   }
 
+  /** Whether a crash would leave exactly these bytes. */
+  get isSynced(): boolean {
+    return this.#unsynced.length === 0;
+  }
+
   /**
    * The content that a crash leaves: what was synced, and, with `random`, each later change kept, lost, or (a write)
    * kept only up to a random byte. Without `random` all of them are lost.

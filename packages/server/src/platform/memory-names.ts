@@ -26,6 +26,11 @@ export class MemoryNames<Content> {
     return this.#current.files.get(path);
   }
 
+  /** What a crash would leave under the name if it kept no unsynced change. */
+  findDurable(path: string): Content | undefined {
+    return this.#durable.files.get(path);
+  }
+
   hasDirectory(path: string): boolean {
     return this.#current.directories.has(path);
   }

@@ -28,9 +28,9 @@ async function startNode(
   const memory = new MemoryDisk(capacityBytes === undefined ? {} : { capacityBytes });
   await memory.createDirectory(DIRECTORY);
   const disk = new FaultyDisk(memory, { random });
-  const open = () =>
+  const open = ({ wrap = (disk) => disk }: { wrap?: (disk: Disk) => Disk } = {}) =>
     ExtentNode.open({
-      disk: options.isSlow ? slowDisk(disk, random) : disk,
+      disk: wrap(options.isSlow ? slowDisk(disk, random) : disk),
       clock: manualClock(),
       directory: DIRECTORY,
       memberId: memberId('node-0'),
@@ -39,6 +39,22 @@ async function startNode(
       openFilesMax
     });
   return { memory, disk, node: await open(), reopen: open };
+}
+
+/** A disk that asks before each write to the files that it creates. */
+function withWrites(disk: FaultyDisk, ask: (offset: number) => Promise<void>): Disk {
+  const createFile: Disk['createFile'] = async (path) => {
+    const file = await disk.createFile(path);
+    return {
+      ...file,
+      write: async (parts, offset) => {
+        await ask(offset);
+        await file.write(parts, offset);
+      }
+    };
+  };
+  const bound = (name: string | symbol): unknown => Reflect.get(disk, name).bind(disk);
+  return new Proxy(disk, { get: (_target, name) => (name === 'createFile' ? createFile : bound(name)) });
 }
 
 /** Appends blocks one after the other; returns where each begins and the end. */
@@ -62,6 +78,40 @@ async function codeOf(promise: Promise<unknown>): Promise<string> {
     return isStoreError(error) ? error.code : String(error);
   }
 }
+
+t.test('an append that a freeze finds being written keeps its bytes until they are written', async (t) => {
+  const { reopen, disk } = await startNode();
+  let write = (): void => undefined;
+  const isAsked = new Promise<void>((asked) => {
+    write = asked;
+  });
+  let finish = (): void => undefined;
+  const mayEnd = new Promise<void>((end) => {
+    finish = end;
+  });
+  const node = await reopen({
+    wrap: () =>
+      withWrites(disk, async (offset) => {
+        if (offset < FIRST) return;
+        write();
+        await mayEnd;
+      })
+  });
+  await node.createExtent({ extentId: ID, epoch: 1 });
+  const { message, end } = appendOfOne({ extentId: ID, epoch: 1, offset: FIRST, sequence: 0, length: 100 });
+  // Whoever lent the bytes uses them for something else once the append has ended.
+  const appended = codeOf(node.append(message)).finally(() => {
+    for (const part of message.parts) part.fill(0xdd);
+  });
+  await isAsked;
+  const frozen = node.freeze({ extentId: ID, epoch: 2 });
+  await new Promise((resolve) => setImmediate(resolve));
+  finish();
+  t.equal(await appended, 'ReplicaUnavailable');
+  t.same(await frozen, { state: 'frozen', length: end });
+  const read = await node.readBlock({ extentId: ID, blockOffset: FIRST, start: 0, length: 100 });
+  t.ok(payloadOf(0, 100).equals(read));
+});
 
 t.test('what was appended can be read and scanned', async (t) => {
   const { node } = await startNode();

@@ -47,10 +47,11 @@ export class ExtentReplica {
   /** The frozen bytes come from this process or were verified by it. */
   #isVerified = false;
   #failure: StoreError | undefined;
+  /** Why appends that were accepted are not acknowledged any more. */
+  #refusal: StoreError | undefined;
   /** The file's last sync failed: its handle can neither write nor sync any more. */
   #isHandleBroken = false;
   #queued: PendingAppend[] = [];
-  #writing: PendingAppend[] = [];
   #unsynced: PendingAppend[] = [];
   #writeLoop: Promise<void> | undefined;
   #syncLoop: Promise<void> | undefined;
@@ -116,15 +117,14 @@ export class ExtentReplica {
   async #runWrites(): Promise<void> {
     while (this.#queued.length > 0 && !this.#failure) {
       const group = this.#takeGroup();
-      this.#writing = group;
       const parts = group.length === 1 ? group[0]!.parts : group.flatMap((append) => append.parts);
       try {
         await this.#file.write(parts, this.#writtenLength);
         this.#writtenLength = group.at(-1)!.endOffset;
-        this.#writing = [];
         this.#acceptWritten(group);
       } catch (cause) {
         this.#fail(cause);
+        for (const append of group) append.reject(this.#refusal!);
         // Best effort: what stays past the written length is cut when the extent is sealed.
         await this.#file.truncate(this.#writtenLength).catch(() => undefined);
       }
@@ -140,10 +140,10 @@ export class ExtentReplica {
   }
 
   #acceptWritten(group: readonly PendingAppend[]): void {
-    // Frozen meanwhile: all of them were refused already.
-    if (this.#state !== 'active') return;
     for (const append of group) {
-      if (append.durability === 'sync') this.#unsynced.push(append);
+      // Frozen meanwhile, or an earlier sync failed.
+      if (this.#refusal) append.reject(this.#refusal);
+      else if (append.durability === 'sync') this.#unsynced.push(append);
       else this.#acknowledge(append);
     }
     if (this.#unsynced.length > 0) this.#syncLoop ??= this.#runSyncs();
@@ -181,10 +181,11 @@ export class ExtentReplica {
     this.#refusePending(this.#failure);
   }
 
+  /** What is being written is refused when that has ended: until then its bytes are needed as they are. */
   #refusePending(error: StoreError): void {
-    for (const append of [...this.#unsynced, ...this.#writing, ...this.#queued]) append.reject(error);
+    this.#refusal ??= error;
+    for (const append of [...this.#unsynced, ...this.#queued]) append.reject(error);
     this.#unsynced = [];
-    this.#writing = [];
     this.#queued = [];
   }
 
