@@ -326,7 +326,7 @@ static const Call calls[] = {
 static int is_gone(int file) {
   struct stat found;
   if (file < 0) return 0;
-  if (fstat(file, &found) < 0) return errno == ENOENT;
+  if (fstat(file, &found) < 0) return errno == ENOENT || errno == ESTALE;
   return S_ISDIR(found.st_mode) && found.st_nlink == 0;
 }
 

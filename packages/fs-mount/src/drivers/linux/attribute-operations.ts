@@ -44,9 +44,8 @@ export class AttributeOperations {
   }
 
   /** Bytes of a program were changed by another user: it must not run as its owner any more. */
-  async killSetId(node: Node): Promise<void> {
-    const { nodes, fileSystem } = this.#context;
-    const path = nodes.pathOf(node);
+  async killSetId(path: string): Promise<void> {
+    const { fileSystem } = this.#context;
     const { mode } = await fileSystem.getattr(path);
     const kept = withoutSetId(mode);
     if (kept !== mode) await fileSystem.setattr(path, { mode: kept });
@@ -55,7 +54,8 @@ export class AttributeOperations {
   async #getattr(request: Request): Promise<void> {
     const { nodes, fileSystem, replies } = this.#context;
     const node = nodes.get(request.nodeId);
-    replies.attributes(request.unique, node, await fileSystem.getattr(nodes.pathOf(node)));
+    const attributes = await this.#withPath(node, (path) => fileSystem.getattr(path));
+    replies.attributes(request.unique, node, attributes);
   }
 
   async #setattr(request: Request): Promise<void> {
@@ -69,21 +69,24 @@ export class AttributeOperations {
     const changesOwner = changes.uid !== undefined || changes.gid !== undefined;
     if ((valid & FATTR.FATTR_SIZE) !== 0) {
       if ((valid & FATTR.FATTR_FH) !== 0) await handles.file(fh).handle.truncate(size);
-      else await fileSystem.truncate(nodes.pathOf(node), size);
+      else await this.#withPath(node, (path) => fileSystem.truncate(path, size));
       await passthrough.changed(node);
     }
-    const path = nodes.pathOf(node);
-    if (changes.mode === undefined && (changesOwner || (valid & FATTR.FATTR_KILL_SUIDGID) !== 0)) {
-      const { mode } = await fileSystem.getattr(path);
-      if ((mode & S_IFMT) !== S_IFDIR && withoutSetId(mode) !== mode) changes.mode = withoutSetId(mode);
-    }
-    if (Object.keys(changes).length > 0) await fileSystem.setattr(path, changes);
-    replies.attributes(request.unique, node, await fileSystem.getattr(path));
+    const attributes = await this.#withPath(node, async (path) => {
+      if (changes.mode === undefined && (changesOwner || (valid & FATTR.FATTR_KILL_SUIDGID) !== 0)) {
+        const { mode } = await fileSystem.getattr(path);
+        if ((mode & S_IFMT) !== S_IFDIR && withoutSetId(mode) !== mode) changes.mode = withoutSetId(mode);
+      }
+      if (Object.keys(changes).length > 0) await fileSystem.setattr(path, changes);
+      return fileSystem.getattr(path);
+    });
+    replies.attributes(request.unique, node, attributes);
   }
 
   async #readlink(request: Request): Promise<void> {
     const { nodes, fileSystem, replies } = this.#context;
-    const target = await fileSystem.readlink(nodes.pathOf(nodes.get(request.nodeId)));
+    const node = nodes.get(request.nodeId);
+    const target = await this.#withPath(node, (path) => fileSystem.readlink(path));
     replies.send(request.unique, 0, [Buffer.from(target)]);
   }
 
@@ -91,7 +94,8 @@ export class AttributeOperations {
     const { nodes, fileSystem } = this.#context;
     const room = request.u32(REQUEST.fuse_getxattr_in.size);
     const name = request.text(REQUEST.fuse_getxattr_in.bytes);
-    const value = await fileSystem.findxattr(nodes.pathOf(nodes.get(request.nodeId)), name);
+    const node = nodes.get(request.nodeId);
+    const value = await this.#withPath(node, (path) => fileSystem.findxattr(path, name));
     if (!value) return void this.#context.replies.fail(request.unique, ENODATA);
     this.#answerXattr(request.unique, value, room);
   }
@@ -99,7 +103,8 @@ export class AttributeOperations {
   async #listxattr(request: Request): Promise<void> {
     const { nodes, fileSystem } = this.#context;
     const room = request.u32(REQUEST.fuse_getxattr_in.size);
-    const names = await fileSystem.listxattr(nodes.pathOf(nodes.get(request.nodeId)));
+    const node = nodes.get(request.nodeId);
+    const names = await this.#withPath(node, (path) => fileSystem.listxattr(path));
     this.#answerXattr(request.unique, Buffer.from(names.map((name) => `${name}\0`).join('')), room);
   }
 
@@ -110,14 +115,22 @@ export class AttributeOperations {
     const name = request.text(SETXATTR_BYTES);
     // A copy: the slot is used for other requests before the attribute is stored.
     const value = new Uint8Array(request.view(request.afterText(SETXATTR_BYTES), size));
-    await fileSystem.setxattr(nodes.pathOf(nodes.get(request.nodeId)), name, value, xattrMode(flags));
+    const node = nodes.get(request.nodeId);
+    await this.#withPath(node, (path) => fileSystem.setxattr(path, name, value, xattrMode(flags)));
     replies.done(request.unique);
   }
 
   async #removexattr(request: Request): Promise<void> {
     const { nodes, fileSystem, replies } = this.#context;
-    await fileSystem.removexattr(nodes.pathOf(nodes.get(request.nodeId)), request.text(0));
+    const name = request.text(0);
+    const node = nodes.get(request.nodeId);
+    await this.#withPath(node, (path) => fileSystem.removexattr(path, name));
     replies.done(request.unique);
+  }
+
+  #withPath<Result>(node: Node, run: (path: string) => Promise<Result>): Promise<Result> {
+    const { nodes, paths } = this.#context;
+    return paths.shared(() => nodes.pathOf(node), run);
   }
 
   async #statfs(request: Request): Promise<void> {

@@ -56,14 +56,19 @@ export class FileOperations {
   }
 
   async #open(request: Request): Promise<void> {
-    const { nodes, fileSystem, handles, replies, passthrough } = this.#context;
+    const { nodes, fileSystem, handles, paths, replies, passthrough } = this.#context;
     const flags = request.u32(REQUEST.fuse_open_in.flags);
     const killsSetId =
       (request.u32(REQUEST.fuse_open_in.open_flags) & REQUEST_FLAG.FUSE_OPEN_KILL_SUIDGID) !== 0;
     const node = nodes.get(request.nodeId);
     const options = openOptions(flags);
-    const handle = await this.#opening(node, () => fileSystem.open(nodes.pathOf(node), options));
-    if (killsSetId) await this.#attributes.killSetId(node);
+    const open = async (path: string) => {
+      const opened = await fileSystem.open(path, options);
+      node.openCount++;
+      if (killsSetId) await this.#attributes.killSetId(path);
+      return opened;
+    };
+    const handle = await paths.shared(() => nodes.pathOf(node), open);
     const mode = await passthrough.enter(node, handle, flags);
     if (mode === 'stale') {
       node.openCount--;
@@ -85,23 +90,25 @@ export class FileOperations {
   }
 
   async #create(request: Request): Promise<void> {
-    const { nodes, fileSystem, handles, replies, passthrough } = this.#context;
+    const { nodes, fileSystem, handles, paths, replies, passthrough } = this.#context;
     const layout = REQUEST.fuse_create_in;
     const flags = request.u32(layout.flags);
     const mode = request.u32(layout.mode);
     const name = request.text(layout.bytes);
     const parent = nodes.get(request.nodeId);
-    const path = nodes.pathIn(parent, name);
-    const { uid, gid } = await this.#names.ownerIn(parent, request);
-    const handle = await fileSystem.create(path, mode, {
-      ...openOptions(flags),
-      exclusive: (flags & O_EXCL) !== 0,
-      owner: { uid, gid }
-    });
-    const node = this.#createdNode(parent, name);
-    node.openCount++;
-    node.cached = pagesOf(handle.state);
-    const fh = handles.addFile({ node, handle, mode: passthrough.enterCreated(node) });
+    const create = async (path: string) => {
+      const { uid, gid } = await this.#names.ownerIn(parent, request);
+      const handle = await fileSystem.create(path, mode, {
+        ...openOptions(flags),
+        exclusive: (flags & O_EXCL) !== 0,
+        owner: { uid, gid }
+      });
+      const node = this.#createdNode(parent, name);
+      node.openCount++;
+      node.cached = pagesOf(handle.state);
+      return { handle, node, fh: handles.addFile({ node, handle, mode: passthrough.enterCreated(node) }) };
+    };
+    const { handle, node, fh } = await paths.shared(() => nodes.pathIn(parent, name), create);
     if (replies.created(request.unique, { node, attributes: handle.attributes() }, fh)) return;
     nodes.forget(node.id, 1);
     await this.#close(fh);
@@ -123,7 +130,7 @@ export class FileOperations {
   }
 
   async #write(request: Request): Promise<void> {
-    const { handles, replies, passthrough } = this.#context;
+    const { handles, nodes, paths, replies, passthrough } = this.#context;
     const layout = REQUEST.fuse_write_in;
     const { handle, node } = handles.file(request.u64(layout.fh));
     const offset = request.u64(layout.offset);
@@ -138,7 +145,11 @@ export class FileOperations {
     }
     if (handle.isAppending) await passthrough.changed(node);
     else await passthrough.changed(node, offset, bytes.byteLength);
-    if ((flags & REQUEST_FLAG.FUSE_WRITE_KILL_SUIDGID) !== 0) await this.#attributes.killSetId(node);
+    if ((flags & REQUEST_FLAG.FUSE_WRITE_KILL_SUIDGID) !== 0)
+      await paths.shared(
+        () => nodes.pathOf(node),
+        (path) => this.#attributes.killSetId(path)
+      );
     replies.writer.u32(BODY + REPLY.fuse_write_out.size, bytes.byteLength);
     replies.writer.u32(BODY + REPLY.fuse_write_out.size + 4, 0);
     replies.send(request.unique, REPLY.fuse_write_out.bytes);
@@ -188,17 +199,6 @@ export class FileOperations {
     nodes.supersede(node);
     nodes.forget(node.id, 1);
     return nodes.lookup(parent, name);
-  }
-
-  /** A file that is unlinked while it is being opened must be found by its alias. */
-  async #opening(node: Node, open: () => Promise<FileHandle>): Promise<FileHandle> {
-    node.openCount++;
-    try {
-      return await open();
-    } catch (error) {
-      node.openCount--;
-      throw error;
-    }
   }
 
   async #close(fh: number): Promise<void> {

@@ -35,12 +35,13 @@ export class NameOperations {
   }
 
   async #lookup(request: Request): Promise<void> {
-    const { nodes, fileSystem, replies } = this.#context;
-    const parent = nodes.get(request.nodeId);
-    const name = request.text(0);
-    const attributes = await fileSystem.findAttributes(nodes.pathIn(parent, name));
-    if (!attributes) return void replies.noEntry(request.unique);
-    this.#answerEntry(request.unique, nodes.lookup(parent, name), attributes);
+    const { nodes, fileSystem, paths, replies } = this.#context;
+    const { parent, name, pathOf } = this.#place(request, request.text(0));
+    await paths.shared(pathOf, async (path) => {
+      const attributes = await fileSystem.findAttributes(path);
+      if (!attributes) return void replies.noEntry(request.unique);
+      this.#answerEntry(request.unique, nodes.lookup(parent, name), attributes);
+    });
   }
 
   #forget(request: Request): void {
@@ -63,26 +64,26 @@ export class NameOperations {
   async #mkdir(request: Request): Promise<void> {
     const mode = request.u32(REQUEST.fuse_mkdir_in.mode);
     const place = this.#place(request, request.text(REQUEST.fuse_mkdir_in.bytes));
-    const owner = await this.ownerIn(place.parent, request);
-    await this.#context.fileSystem.mkdir(place.path, owner.isInherited ? mode | S_ISGID : mode, owner);
-    await this.#answerNew(request.unique, place);
+    await this.#makeNew(request, place, (path, owner) =>
+      this.#context.fileSystem.mkdir(path, owner.isInherited ? mode | S_ISGID : mode, owner)
+    );
   }
 
   async #mknod(request: Request): Promise<void> {
     const mode = request.u32(REQUEST.fuse_mknod_in.mode);
     const rdev = request.u32(REQUEST.fuse_mknod_in.rdev);
     const place = this.#place(request, request.text(REQUEST.fuse_mknod_in.bytes));
-    const owner = await this.ownerIn(place.parent, request);
-    await this.#context.fileSystem.mknod(place.path, mode, rdev, owner);
-    await this.#answerNew(request.unique, place);
+    await this.#makeNew(request, place, (path, owner) =>
+      this.#context.fileSystem.mknod(path, mode, rdev, owner)
+    );
   }
 
   async #symlink(request: Request): Promise<void> {
     const [name, target] = request.texts(0);
     const place = this.#place(request, name);
-    const owner = await this.ownerIn(place.parent, request);
-    await this.#context.fileSystem.symlink(place.path, target, owner);
-    await this.#answerNew(request.unique, place);
+    await this.#makeNew(request, place, (path, owner) =>
+      this.#context.fileSystem.symlink(path, target, owner)
+    );
   }
 
   #link(_request: Request): void {
@@ -90,54 +91,63 @@ export class NameOperations {
   }
 
   async #unlink(request: Request): Promise<void> {
-    const { nodes, fileSystem, replies } = this.#context;
-    const { parent, name, path } = this.#place(request, request.text(0));
-    const node = nodes.findChild(parent, name);
-    const alias = this.#aliasOf(node);
-    await fileSystem.unlink(path, alias === undefined ? {} : { alias });
-    if (node) nodes.remove(node, alias);
+    const { nodes, fileSystem, paths, replies } = this.#context;
+    const { parent, name, pathOf } = this.#place(request, request.text(0));
+    await paths.exclusive(
+      () => [pathOf()],
+      async ([path]) => {
+        const node = nodes.findChild(parent, name);
+        const alias = this.#aliasOf(node);
+        await fileSystem.unlink(path!, alias === undefined ? {} : { alias });
+        if (node) nodes.remove(node, alias);
+      }
+    );
     replies.done(request.unique);
   }
 
   async #rmdir(request: Request): Promise<void> {
-    const { nodes, fileSystem, replies } = this.#context;
-    const { parent, name, path } = this.#place(request, request.text(0));
-    await fileSystem.rmdir(path);
-    const node = nodes.findChild(parent, name);
-    if (node) nodes.remove(node);
+    const { nodes, fileSystem, paths, replies } = this.#context;
+    const { parent, name, pathOf } = this.#place(request, request.text(0));
+    await paths.exclusive(
+      () => [pathOf()],
+      async ([path]) => {
+        await fileSystem.rmdir(path!);
+        const node = nodes.findChild(parent, name);
+        if (node) nodes.remove(node);
+      }
+    );
     replies.done(request.unique);
   }
 
   async #rename(request: Request, nameOffset: number, flags: number): Promise<void> {
     if (flags !== 0 && flags !== RENAME_NOREPLACE && flags !== RENAME_EXCHANGE)
       throw new FileSystemError('EINVAL', 'renames leave no whiteout');
-    const { nodes, fileSystem, replies } = this.#context;
+    const { nodes, fileSystem, paths, replies } = this.#context;
     const [name, newName] = request.texts(nameOffset);
     const from = this.#place(request, name);
     const newParent = nodes.get(request.u64(REQUEST.fuse_rename_in.newdir));
-    const to = nodes.pathIn(newParent, newName);
-    const replaced = nodes.findChild(newParent, newName);
-    const isExchange = flags === RENAME_EXCHANGE;
-    const alias = isExchange ? undefined : this.#aliasOf(replaced);
-    await fileSystem.rename(from.path, to, {
-      noReplace: flags === RENAME_NOREPLACE,
-      exchange: isExchange,
-      ...(alias !== undefined && { alias })
-    });
-    const node = nodes.findChild(from.parent, name);
-    if (isExchange && node && replaced) nodes.exchange(node, replaced);
-    else if (node !== replaced || !node) {
-      if (replaced) nodes.remove(replaced, alias);
-      if (node) nodes.move(node, newParent, newName);
-    }
+    const rename = async ([path, to]: readonly string[]) => {
+      const replaced = nodes.findChild(newParent, newName);
+      const isExchange = flags === RENAME_EXCHANGE;
+      const alias = isExchange ? undefined : this.#aliasOf(replaced);
+      await fileSystem.rename(path!, to!, {
+        noReplace: flags === RENAME_NOREPLACE,
+        exchange: isExchange,
+        ...(alias !== undefined && { alias })
+      });
+      const node = nodes.findChild(from.parent, name);
+      if (isExchange && node && replaced) nodes.exchange(node, replaced);
+      else if (node !== replaced || !node) {
+        if (replaced) nodes.remove(replaced, alias);
+        if (node) nodes.move(node, newParent, newName);
+      }
+    };
+    await paths.exclusive(() => [from.pathOf(), nodes.pathIn(newParent, newName)], rename);
     replies.done(request.unique);
   }
 
   /** A new file belongs to who makes it; in a directory with the set-group-id bit to the directory's group. */
-  async ownerIn(
-    parent: Node,
-    { uid, gid }: Request
-  ): Promise<{ readonly uid: number; readonly gid: number; readonly isInherited: boolean }> {
+  async ownerIn(parent: Node, { uid, gid }: Request): Promise<OwnerOfNew> {
     const { nodes, fileSystem } = this.#context;
     const directory = await fileSystem.findAttributes(nodes.pathOf(parent));
     const isInherited = directory !== undefined && (directory.mode & S_ISGID) !== 0;
@@ -147,7 +157,7 @@ export class NameOperations {
   #place(request: Request, name: string): Place {
     const { nodes } = this.#context;
     const parent = nodes.get(request.nodeId);
-    return { parent, name, path: nodes.pathIn(parent, name) };
+    return { parent, name, pathOf: () => nodes.pathIn(parent, name) };
   }
 
   /** What an open file is called after its name is gone; no path of the kernel has a NUL in it. */
@@ -155,10 +165,18 @@ export class NameOperations {
     return node && this.#context.nodes.openCountOf(node) > 0 ? `/\0${node.id}` : undefined;
   }
 
-  async #answerNew(unique: number, { parent, name, path }: Place): Promise<void> {
-    const { nodes, fileSystem } = this.#context;
-    const attributes = await fileSystem.getattr(path);
-    this.#answerEntry(unique, nodes.lookup(parent, name), attributes);
+  /** Makes what is new in a place and tells the kernel of it. */
+  async #makeNew(
+    request: Request,
+    { parent, name, pathOf }: Place,
+    make: (path: string, owner: OwnerOfNew) => Promise<void>
+  ): Promise<void> {
+    const { nodes, fileSystem, paths } = this.#context;
+    await paths.shared(pathOf, async (path) => {
+      await make(path, await this.ownerIn(parent, request));
+      const attributes = await fileSystem.getattr(path);
+      this.#answerEntry(request.unique, nodes.lookup(parent, name), attributes);
+    });
   }
 
   #answerEntry(unique: number, node: Node, attributes: Attributes): void {
@@ -170,5 +188,11 @@ export class NameOperations {
 interface Place {
   readonly parent: Node;
   readonly name: string;
-  readonly path: string;
+  readonly pathOf: () => string;
+}
+
+interface OwnerOfNew {
+  readonly uid: number;
+  readonly gid: number;
+  readonly isInherited: boolean;
 }

@@ -65,7 +65,7 @@ export class NodeTable {
     return node;
   }
 
-  /** Fails with `ENOENT` for what was removed. */
+  /** Fails with `ESTALE` for what was removed: the kernel then looks for the name again. */
   pathOf(node: Node): string {
     if (node.successor) return this.pathOf(node.successor);
     node.path ??= this.#pathOf(node);
@@ -170,7 +170,7 @@ export class NodeTable {
 
   #pathOf(node: Node): string {
     const { parent, name } = node;
-    if (!parent) throw new FileSystemError('ENOENT', `${name} was removed`);
+    if (!parent) throw new FileSystemError('ESTALE', `${name} was removed`);
     return this.pathIn(parent, name);
   }
 

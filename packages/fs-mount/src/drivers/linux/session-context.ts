@@ -3,6 +3,7 @@ import type { Request } from './fuse-requests.js';
 import type { HandleTable } from './handle-table.js';
 import type { NodeTable } from './node-table.js';
 import type { Passthrough } from './passthrough.js';
+import type { PathLocks } from './path-locks.js';
 import type { Replies } from './replies.js';
 
 /** What the operations of one mount share. */
@@ -12,6 +13,7 @@ export interface SessionContext {
   readonly handles: HandleTable;
   readonly replies: Replies;
   readonly passthrough: Passthrough;
+  readonly paths: PathLocks;
 }
 
 /** Answers one kind of request; what it throws is answered with an errno. */

@@ -21,6 +21,7 @@ import { Interrupts } from './interrupts.js';
 import { NameOperations } from './name-operations.js';
 import { NodeTable } from './node-table.js';
 import { Passthrough } from './passthrough.js';
+import { PathLocks } from './path-locks.js';
 import { ReadBuffers } from './read-buffers.js';
 import { BODY, HEAD_BYTES, Replies } from './replies.js';
 import type { Handlers, SessionContext } from './session-context.js';
@@ -77,7 +78,14 @@ export class Session {
     const replies = new Replies(addon, head, validityOf(attributeTtlMs));
     const nodes = new NodeTable();
     const passthrough = new Passthrough({ addon, fileSystem, nodes, onEvent: options.onEvent });
-    this.#context = { fileSystem, replies, nodes, handles: new HandleTable(), passthrough };
+    this.#context = {
+      fileSystem,
+      replies,
+      nodes,
+      handles: new HandleTable(),
+      paths: new PathLocks(),
+      passthrough
+    };
     this.#interrupts = new Interrupts(replies);
     this.#handlers = this.#allHandlers();
     let end: () => void = () => undefined;
