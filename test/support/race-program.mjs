@@ -89,8 +89,9 @@ const kinds = {
     const path = join(parent, `file-${index}`);
     let made = 0;
     for (let turn = 0; turn < count; turn++) {
-      if (index % 2 === 0) {
+      if (index % 4 === 0) {
         succeeds(() => fs.mkdirSync(parent), 'EEXIST');
+        for (let look = 0; look < 10; look++) succeeds(() => fs.readdirSync(parent), 'ENOENT');
         succeeds(() => fs.rmdirSync(parent), 'ENOENT', 'ENOTEMPTY');
       } else if (succeeds(() => fs.writeFileSync(path, `${turn}`), 'ENOENT')) {
         made++;
