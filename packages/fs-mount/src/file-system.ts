@@ -175,6 +175,11 @@ export class FileSystem {
     return this.#openState(state, options);
   }
 
+  /** Gives an open file a further name, for a driver to speak of it; `unlink` takes it back. */
+  keepAlias(path: string, { state }: FileHandle): void {
+    this.#entries.keepAlias(path, state);
+  }
+
   async isOpen(path: string): Promise<boolean> {
     const { key } = await this.#entries.resolve(path);
     return (this.#files.find(key)?.handleCount ?? 0) > 0;

@@ -1,3 +1,4 @@
+import { constants } from 'node:fs';
 import { FileSystemError } from '../../errno.js';
 import type { FileHandle } from '../../file-handle.js';
 import type { FileState } from '../../file-state.js';
@@ -6,7 +7,7 @@ import { FOPEN, OPCODE, REQUEST_FLAG } from './fuse-constants.js';
 import { REPLY } from './fuse-replies.js';
 import { REQUEST, type Request } from './fuse-requests.js';
 import type { NameOperations } from './name-operations.js';
-import type { CachedPages, Node } from './node-table.js';
+import { aliasFor, type CachedPages, type Node } from './node-table.js';
 import { openFlagsOf } from './passthrough.js';
 import type { ReadBuffers } from './read-buffers.js';
 import { BODY } from './replies.js';
@@ -16,6 +17,7 @@ const O_ACCMODE = 3;
 const O_EXCL = 0o200;
 const O_TRUNC = 0o1000;
 const O_APPEND = 0o2000;
+const O_DIRECT = constants.O_DIRECT;
 const FALLOC_FL_KEEP_SIZE = 1;
 const FALLOC_FL_PUNCH_HOLE = 2;
 const FALLOC_FL_ZERO_RANGE = 16;
@@ -62,14 +64,23 @@ export class FileOperations {
       (request.u32(REQUEST.fuse_open_in.open_flags) & REQUEST_FLAG.FUSE_OPEN_KILL_SUIDGID) !== 0;
     const node = nodes.get(request.nodeId);
     const options = openOptions(flags);
+    const pathOf = () => {
+      // Who only reads gets what has the name now. The kernel would look for it again by itself, but once only.
+      if (!options.writable && !options.truncate) return nodes.pathToOpen(node);
+      if (node.isLent) throw new FileSystemError('ESTALE', 'the name is another file by now');
+      return nodes.pathOf(node);
+    };
     const open = async (path: string) => {
       const opened = await fileSystem.open(path, options);
-      node.openCount++;
       if (killsSetId) await this.#attributes.killSetId(path);
+      node.openCount++;
+      if (nodes.isGivenAway(node)) this.#lend(node, opened);
       return opened;
     };
-    const handle = await paths.shared(() => nodes.pathOf(node), open);
-    const mode = await passthrough.enter(node, handle, flags);
+    const handle = await paths.shared(pathOf, open);
+    const { isLent } = node;
+    if (isLent) await passthrough.forgetAttributes(node);
+    const mode = await passthrough.enter(node, handle, isLent ? flags | O_DIRECT : flags);
     if (mode === 'stale') {
       node.openCount--;
       await handle.release();
@@ -81,12 +92,21 @@ export class FileOperations {
       fh,
       flags:
         openFlagsOf(mode, flags) |
-        (mode.backing ? 0 : keepCacheFlag(node, handle)) |
+        // The inode has pages of another file, and others write to this one by its own inode.
+        (isLent ? FOPEN.FOPEN_DIRECT_IO : 0) |
+        (mode.backing || isLent ? 0 : keepCacheFlag(node, handle)) |
         (options.writable ? 0 : FOPEN.FOPEN_NOFLUSH),
       backingId: mode.backing?.id
     };
-    if (mode.backing) node.cached = undefined;
+    if (mode.backing || isLent) node.cached = undefined;
     if (!replies.opened(request.unique, answer)) await this.#close(fh);
+  }
+
+  /** The number of a file that was replaced stands for what replaced it, as long as that is open by it. */
+  #lend(node: Node, handle: FileHandle): void {
+    node.isLent = true;
+    node.path = aliasFor(node);
+    this.#context.fileSystem.keepAlias(node.path, handle);
   }
 
   async #create(request: Request): Promise<void> {
@@ -215,6 +235,7 @@ export class FileOperations {
       if (isUnlinked && nodes.openCountOf(named) === 0) {
         const alias = named.path!;
         named.path = undefined;
+        named.isLent = false;
         await fileSystem.unlink(alias).catch(() => undefined);
       } else if (node.openCount === 0) {
         const etag = areOf(node.cached, state) ? etagOf(state) : undefined;

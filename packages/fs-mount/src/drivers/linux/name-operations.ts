@@ -2,7 +2,7 @@ import type { Attributes } from '../../attributes.js';
 import { FileSystemError } from '../../errno.js';
 import { OPCODE } from './fuse-constants.js';
 import { REQUEST, type Request } from './fuse-requests.js';
-import type { Node } from './node-table.js';
+import { aliasFor, type Node } from './node-table.js';
 import type { Handlers, SessionContext } from './session-context.js';
 
 const RENAME_NOREPLACE = 1;
@@ -138,7 +138,7 @@ export class NameOperations {
       const node = nodes.findChild(from.parent, name);
       if (isExchange && node && replaced) nodes.exchange(node, replaced);
       else if (node !== replaced || !node) {
-        if (replaced) nodes.remove(replaced, alias);
+        if (replaced) nodes.remove(replaced, alias, true);
         if (node) nodes.move(node, newParent, newName);
       }
     };
@@ -160,9 +160,8 @@ export class NameOperations {
     return { parent, name, pathOf: () => nodes.pathIn(parent, name) };
   }
 
-  /** What an open file is called after its name is gone; no path of the kernel has a NUL in it. */
   #aliasOf(node: Node | undefined): string | undefined {
-    return node && this.#context.nodes.openCountOf(node) > 0 ? `/\0${node.id}` : undefined;
+    return node && this.#context.nodes.openCountOf(node) > 0 ? aliasFor(node) : undefined;
   }
 
   /** Makes what is new in a place and tells the kernel of it. */

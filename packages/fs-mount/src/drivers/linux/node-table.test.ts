@@ -71,12 +71,25 @@ t.test('a removed file has no path but its alias, and keeps its number until it 
   const [plain, open] = [table.lookup(table.root, 'p'), table.lookup(table.root, 'o')];
   table.remove(plain);
   table.remove(open, '/\0alias');
-  t.throws(() => table.pathOf(plain), { code: 'ESTALE' });
+  t.throws(() => table.pathOf(plain), { code: 'ENOENT' });
   t.equal(table.pathOf(open), '/\0alias');
   t.not(table.lookup(table.root, 'p').id, plain.id);
   table.forget(plain.id, 1);
   table.forget(open.id, 1);
   t.same([table.find(plain.id), table.find(open.id)], [undefined, undefined]);
+  t.end();
+});
+
+t.test('what was replaced asks the kernel to look for the name again', (t) => {
+  const table = new NodeTable();
+  const [replaced, open, other] = ['r', 'o', 'n'].map((name) => table.lookup(table.root, name));
+  table.remove(replaced!, undefined, true);
+  table.remove(open!, '/\0alias', true);
+  table.move(other!, table.root, 'r');
+  t.throws(() => table.pathOf(replaced!), { code: 'ESTALE' });
+  t.equal(table.pathToOpen(replaced!), '/r');
+  t.equal(table.pathOf(open!), '/\0alias');
+  t.equal(table.pathToOpen(open!), '/\0alias');
   t.end();
 });
 

@@ -20,6 +20,10 @@ export interface Node {
   openCount: number;
   /** Known while nothing above was renamed. */
   path: string | undefined;
+  /** The directory in which another file has its name now, which was never missing. */
+  replacedIn: Node | undefined;
+  /** It was replaced, and is open as what replaced it. */
+  isLent: boolean;
   /** What the kernel's pages of the file are known to be. */
   cached: CachedPages | undefined;
   /** The name has another node by now, and this one speaks of the same file. */
@@ -65,11 +69,21 @@ export class NodeTable {
     return node;
   }
 
-  /** Fails with `ESTALE` for what was removed: the kernel then looks for the name again. */
+  /** Fails with `ENOENT` for what was removed, and `ESTALE` for what was replaced: the kernel looks for the name again. */
   pathOf(node: Node): string {
     if (node.successor) return this.pathOf(node.successor);
     node.path ??= this.#pathOf(node);
     return node.path;
+  }
+
+  /** Where to open it, which may be after another file has got its name: then that one's path. */
+  pathToOpen(node: Node): string {
+    return this.isGivenAway(node) ? this.pathIn(node.replacedIn!, node.name) : this.pathOf(node);
+  }
+
+  /** Whether another file has its name, and nobody has it open. */
+  isGivenAway({ path, parent, replacedIn }: Node): boolean {
+    return path === undefined && !parent && replacedIn !== undefined;
   }
 
   pathIn(parent: Node, name: string): string {
@@ -108,11 +122,12 @@ export class NodeTable {
 
   /**
    * The name is gone. The node stays until the kernel forgets it; `alias` is the path its open file is found under
-   * meanwhile.
+   * meanwhile. `isReplaced` when another file has the name at once.
    */
-  remove(node: Node, alias?: string): void {
+  remove(node: Node, alias?: string, isReplaced = false): void {
     const { parent } = node;
     if (!parent) return;
+    node.replacedIn = isReplaced ? parent : undefined;
     if (parent.children?.get(node.name) === node) parent.children.delete(node.name);
     node.parent = undefined;
     this.#forgetPaths(node);
@@ -170,7 +185,7 @@ export class NodeTable {
 
   #pathOf(node: Node): string {
     const { parent, name } = node;
-    if (!parent) throw new FileSystemError('ESTALE', `${name} was removed`);
+    if (!parent) throw new FileSystemError(node.replacedIn ? 'ESTALE' : 'ENOENT', `${name} was removed`);
     return this.pathIn(parent, name);
   }
 
@@ -207,6 +222,11 @@ export class NodeTable {
   }
 }
 
+/** What an open file is called after its name is gone; no path of the kernel has a NUL in it. */
+export function aliasFor({ id }: Node): string {
+  return `/\0${id}`;
+}
+
 function childrenOf(parent: Node): Map<string, Node> {
   parent.children ??= new Map();
   return parent.children;
@@ -226,6 +246,8 @@ function newNode(id: number, name: string, parent: Node | undefined, ino = id): 
     lookupCount: 0,
     openCount: 0,
     path: undefined,
+    replacedIn: undefined,
+    isLent: false,
     cached: undefined,
     successor: undefined,
     predecessors: undefined

@@ -75,7 +75,7 @@ export class Passthrough {
       }
       if (mode) {
         this.#options.nodes.supersede(node);
-        await this.#invalidate(node, -1, 0);
+        await this.forgetAttributes(node);
         return 'stale';
       }
       const backing = this.#mayBegin(state, flags) ? await this.#openBacking(state) : undefined;
@@ -119,6 +119,11 @@ export class Passthrough {
   /** Bytes were changed through a handle of the node: where its name has another one, the kernel reads that one anew. */
   async changed(node: Node, start = 0, length = 0): Promise<void> {
     if (node.successor) await this.#invalidate(this.#options.nodes.latest(node), start, length);
+  }
+
+  /** The kernel asks for size and times of the inode again. */
+  forgetAttributes(node: Node): Promise<void> {
+    return this.#invalidate(node, -1, 0);
   }
 
   /** The kernel forgets size and times of the inode, and its pages from `start` on; none when that is negative. */
