@@ -1,6 +1,9 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
+import { request as httpRequest } from 'node:http';
+import { request as httpsRequest } from 'node:https';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -19,7 +22,7 @@ export class EtcdCluster implements AsyncDisposable {
   }
 
   /** @throws Error that says what is missing on a machine without etcd. */
-  static async start(memberCount = 1): Promise<EtcdCluster> {
+  static async start(memberCount = 1, { tls }: EtcdClusterOptions = {}): Promise<EtcdCluster> {
     const directory = await mkdtemp(join(tmpdir(), 'stampede-etcd-'));
     const ports = await freePorts(2 * memberCount);
     const names = Array.from({ length: memberCount }, (_, index) => `m${index}`);
@@ -30,9 +33,10 @@ export class EtcdCluster implements AsyncDisposable {
         new EtcdMember({
           name,
           directory: join(directory, name),
-          clientUrl: `http://127.0.0.1:${ports[2 * index]}`,
+          clientUrl: `${tls ? 'https' : 'http'}://127.0.0.1:${ports[2 * index]}`,
           peerUrl: peerUrl(index),
-          initialCluster
+          initialCluster,
+          tls
         })
     );
     const cluster = new EtcdCluster(directory, members);
@@ -55,18 +59,41 @@ export class EtcdCluster implements AsyncDisposable {
     await Promise.all(this.#members.map((member) => member.ready()));
   }
 
+  /** The member that leads the others now. */
+  async leader(): Promise<EtcdMember> {
+    for (;;) {
+      for (const member of this.#members) if (await member.isLeader()) return member;
+      await sleep(50);
+    }
+  }
+
+  /** Gives up the history before the revision. */
+  async compact(revision: number): Promise<void> {
+    await this.#members[0]!.call('kv/compaction', { revision: String(revision), physical: true });
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     await Promise.all(this.#members.map((member) => member.kill()));
     await rm(this.#directory, { recursive: true, force: true });
   }
 }
 
-interface EtcdMemberOptions {
+export interface EtcdClusterOptions {
+  /** Paths of PEM files. */
+  readonly tls?: { readonly ca: string; readonly cert: string; readonly key: string } | undefined;
+}
+
+interface EtcdMemberOptions extends EtcdClusterOptions {
   readonly name: string;
   readonly directory: string;
   readonly clientUrl: string;
   readonly peerUrl: string;
   readonly initialCluster: string;
+}
+
+interface EtcdAnswer {
+  readonly header?: { readonly member_id?: string; readonly revision?: string };
+  readonly leader?: string;
 }
 
 export class EtcdMember {
@@ -80,34 +107,66 @@ export class EtcdMember {
   }
 
   async start(): Promise<void> {
-    const { name, directory, clientUrl, peerUrl, initialCluster } = this.#options;
+    const { name, directory, clientUrl, peerUrl, initialCluster, tls } = this.#options;
     const child = spawn(
       'etcd',
       [
         ...['--name', name, '--data-dir', directory, '--initial-cluster', initialCluster],
         ...['--listen-client-urls', clientUrl, '--advertise-client-urls', clientUrl],
         ...['--listen-peer-urls', peerUrl, '--initial-advertise-peer-urls', peerUrl],
-        ...['--heartbeat-interval', '50', '--election-timeout', '500', '--log-level', 'error']
+        ...['--heartbeat-interval', '50', '--election-timeout', '500', '--log-level', 'error'],
+        ...(tls ? ['--cert-file', tls.cert, '--key-file', tls.key] : [])
       ],
       { stdio: 'ignore' }
     );
     this.#process = child;
-    const failed = once(child, 'error').then(([error]) => {
-      throw new Error(`etcd cannot be started (${error}); install the Debian package etcd-server`);
+    await once(child, 'spawn').catch((cause: unknown) => {
+      throw new Error('The program etcd cannot be started. Install the Debian package etcd-server.', {
+        cause
+      });
     });
-    await Promise.race([once(child, 'spawn'), failed]);
   }
 
   async ready(): Promise<void> {
     for (;;) {
-      const isHealthy = await fetch(`${this.clientUrl}/health`, { signal: AbortSignal.timeout(1000) })
-        .then(async (answer) => /true/.test(await answer.text()))
+      const isHealthy = await this.#fetch('/health')
+        .then((text) => /true/.test(text))
         .catch(() => false);
       if (isHealthy) return;
       if (!this.#process || this.#process.exitCode !== null)
         throw new Error(`the member ${this.#options.name} of etcd ended with ${this.#process?.exitCode}`);
       await sleep(50);
     }
+  }
+
+  async isLeader(): Promise<boolean> {
+    const status = await this.call('maintenance/status', {}).catch(() => undefined);
+    return status?.leader !== undefined && status.leader === status.header?.member_id;
+  }
+
+  /** One call of the interface that etcd has for JSON. */
+  async call(path: string, request: object): Promise<EtcdAnswer> {
+    return JSON.parse(await this.#fetch(`/v3/${path}`, JSON.stringify(request)));
+  }
+
+  #fetch(path: string, body?: string): Promise<string> {
+    const { tls } = this.#options;
+    const url = new URL(path, this.clientUrl);
+    return new Promise((resolve, reject) => {
+      const options = {
+        method: body === undefined ? 'GET' : 'POST',
+        signal: AbortSignal.timeout(1000),
+        agent: false as const,
+        ...(tls && { ca: readFileSync(tls.ca) })
+      };
+      const call = (tls ? httpsRequest : httpRequest)(url, options, async (answer) => {
+        const text = (await answer.setEncoding('utf8').toArray()).join('');
+        if (answer.statusCode === 200) resolve(text);
+        else reject(new Error(`etcd answered ${answer.statusCode} to ${path}: ${text}`));
+      });
+      call.on('error', reject);
+      call.end(body);
+    });
   }
 
   signal(name: 'SIGSTOP' | 'SIGCONT'): void {

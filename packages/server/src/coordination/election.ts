@@ -1,4 +1,5 @@
 import { isStoreError, StoreError } from '../api/index.js';
+import type { Clock } from '../platform/index.js';
 import type {
   CampaignOptions,
   LeaderEntry,
@@ -22,7 +23,11 @@ export interface Candidacy extends CampaignOptions {
   readonly candidate: string;
   /** Distinguishes this campaign from every other one. */
   readonly campaignId: string;
+  readonly clock: Clock;
 }
+
+const RETRY_MS = 200;
+const LEAVE_MS_MAX = 1000;
 
 /**
  * Waits to become the leader.
@@ -34,22 +39,24 @@ export async function campaign(store: ElectionStore, candidacy: Candidacy): Prom
   const ended = AbortSignal.any([lease.lost, signal]);
   const key = electionPrefix(candidacy.election) + candidacy.campaignId;
   if (ended.aborted) throw endOfCampaign(candidacy);
-  const value = Buffer.from(candidacy.candidate);
-  const put = await store.transact({
-    compares: [{ key, revision: 0 }],
-    puts: [{ key, value, leaseId: lease.leaseId }]
-  });
-  if (!put.committed)
-    throw new StoreError('InvalidArgument', `The campaign ${key} exists. Use a new campaign id.`);
+  const steady = steadyStore(store, candidacy.clock, ended);
+  const entering = enter(steady, key, candidacy);
+  let isEntered = false;
   try {
-    await waitForTurn(store, key, ended);
+    const revision = await orEnded(entering, ended);
+    isEntered = true;
+    await waitForTurn(steady, key, ended);
     if (ended.aborted) throw endOfCampaign(candidacy);
+    return lead(store, { key, revision }, candidacy);
   } catch (error) {
-    // Best effort: where the store cannot be reached, the key goes with the lease.
-    await store.transact({ compares: [], deletes: [key] }).catch(() => undefined);
+    // Only once the put is answered, lest it arrives after the delete. What cannot be deleted goes with the lease.
+    const leaving = entering
+      .catch(() => undefined)
+      .then(() => store.transact({ compares: [], deletes: [key] }, { deadlineMs: LEAVE_MS_MAX }))
+      .catch(() => undefined);
+    if (isEntered) await leaving;
     throw ended.aborted ? endOfCampaign(candidacy) : error;
   }
-  return lead(store, { key, revision: put.revision }, lease.lost);
 }
 
 export async function findLeader(
@@ -85,11 +92,57 @@ function firstCreated(entries: readonly MetaEntry[]): MetaEntry | undefined {
   return first;
 }
 
+/**
+ * Tries again what the store cannot do now, until `ended`. Only for what may be done twice: a campaign that gave up on a
+ * failure would leave its key before that of its next try, for as long as the lease lives.
+ */
+function steadyStore(store: ElectionStore, clock: Clock, ended: AbortSignal): ElectionStore {
+  const persist = async <Result>(run: () => Promise<Result>): Promise<Result> => {
+    for (;;) {
+      try {
+        return await run();
+      } catch (error) {
+        if (!isStoreError(error) || error.traits.retry !== 'later' || ended.aborted) throw error;
+      }
+      await clock.sleep(RETRY_MS, ended).catch(() => undefined);
+    }
+  };
+  return {
+    find: (key) => persist(() => store.find(key, { signal: ended })),
+    range: (prefix) => persist(() => store.range(prefix, { signal: ended })),
+    transact: (transaction) => persist(() => store.transact(transaction)),
+    watch: (prefix, options) => store.watch(prefix, options)
+  };
+}
+
+/** The answer, or a rejection when `ended` aborts first. */
+function orEnded<Result>(answer: Promise<Result>, ended: AbortSignal): Promise<Result> {
+  return new Promise((resolve, reject) => {
+    const abort = (): void => reject(ended.reason);
+    ended.addEventListener('abort', abort, { once: true });
+    answer.then(resolve, reject).finally(() => ended.removeEventListener('abort', abort));
+  });
+}
+
+/** Puts the key of the campaign; returns the revision. */
+async function enter(store: ElectionStore, key: string, { candidate, lease }: Candidacy): Promise<number> {
+  const value = Buffer.from(candidate);
+  const put = await store.transact({
+    compares: [{ key, revision: 0 }],
+    puts: [{ key, value, leaseId: lease.leaseId }]
+  });
+  if (put.committed) return put.revision;
+  // Nobody else has this id: an earlier try was carried out whose answer got lost.
+  const entry = await store.find(key);
+  if (entry) return entry.revision;
+  throw new StoreError('StaleEpoch', `The campaign ${key} is gone. Campaign again.`);
+}
+
 /** Resolves when the key was created first among its siblings, or when `ended`. */
 async function waitForTurn(store: ElectionStore, key: string, ended: AbortSignal): Promise<void> {
   const prefix = key.slice(0, key.lastIndexOf('/') + 1);
   while (!ended.aborted) {
-    const { entries, revision } = await store.range(prefix, { signal: ended });
+    const { entries, revision } = await store.range(prefix);
     if (!entries.some((entry) => entry.key === key)) {
       throw new StoreError('StaleEpoch', `The campaign ${key} is gone: its lease ended. Grant a new one.`);
     }
@@ -120,11 +173,11 @@ async function waitForDelete(
 function lead(
   store: ElectionStore,
   proof: { readonly key: string; readonly revision: number },
-  leaseLost: AbortSignal
+  { lease, clock }: Candidacy
 ): Leadership {
   const end = new AbortController();
-  const lost = AbortSignal.any([leaseLost, end.signal]);
-  void waitForLoss(store, proof, lost).then(
+  const lost = AbortSignal.any([lease.lost, end.signal]);
+  void waitForLoss(steadyStore(store, clock, lost), proof, lost).then(
     () => end.abort(lostError(proof.key)),
     // The store cannot be asked: the lease says when to stop, and the proof fences every transaction.
     () => undefined
@@ -150,7 +203,7 @@ async function waitForLoss(
   while (!lost.aborted) {
     await waitForDelete(store, { prefix: proof.key, afterRevision, signal: lost });
     if (lost.aborted) return;
-    const { entries, revision } = await store.range(proof.key, { signal: lost });
+    const { entries, revision } = await store.range(proof.key);
     if (!entries.some((entry) => entry.key === proof.key && entry.revision === proof.revision)) return;
     afterRevision = revision;
   }

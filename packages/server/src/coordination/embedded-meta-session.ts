@@ -86,8 +86,8 @@ export class EmbeddedMetaSession implements MetaStore {
   }
 
   campaign(election: string, candidate: string, options: CampaignOptions): Promise<Leadership> {
-    const { lease, signal } = options;
-    return campaign(this, { lease, signal, election, candidate, campaignId: this.#random.uuid() });
+    const campaignId = this.#random.uuid();
+    return campaign(this, { ...options, election, candidate, campaignId, clock: this.#clock });
   }
 
   findLeader(election: string, options?: MetaCallOptions): Promise<LeaderEntry | undefined> {

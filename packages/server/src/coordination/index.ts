@@ -5,7 +5,7 @@ export {
   type EmbeddedMetaStoreOptions,
   openEmbeddedMetaStore
 } from './embedded-meta-store.js';
-export type { EtcdOptions } from './etcd/etcd-client.js';
+export type { EtcdOptions } from './etcd/etcd-endpoint.js';
 export { type EtcdMetaStoreOptions, openEtcdMetaStore } from './etcd/etcd-meta-store.js';
 export { MemberDirectory } from './member-directory.js';
 export type { Member, MemberRole } from './member-table.js';

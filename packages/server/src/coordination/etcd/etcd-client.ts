@@ -1,70 +1,65 @@
-import { Etcd3 } from 'etcd3';
+import type { Etcd3 } from 'etcd3';
 import { StoreError } from '../../api/index.js';
 import type { Clock } from '../../platform/index.js';
 import type { MetaCallOptions } from '../meta-store.js';
-import { errorOf, wasNotSent } from './etcd-errors.js';
-
-export interface EtcdOptions {
-  /** As `http://10.0.0.1:2379`; any member of the etcd cluster, better all. */
-  readonly endpoints: readonly string[];
-  /** All keys of the stamp begin with it. */
-  readonly prefix: string;
-  readonly auth?: { readonly username: string; readonly password: string } | undefined;
-  /** PEM texts. Absent: what the machine trusts, for `https`. */
-  readonly tls?:
-    | { readonly ca: string; readonly cert?: string | undefined; readonly key?: string | undefined }
-    | undefined;
-  readonly clock: Clock;
-}
+import { type EtcdCallOptions, EtcdEndpoint, type EtcdOptions, endedBy } from './etcd-endpoint.js';
+import { errorOf, isTooLarge, wantsNewSignIn, wasNotSent } from './etcd-errors.js';
 
 /** One try, at one member: enough for an election among the members of etcd. */
 const ATTEMPT_MS = 3000;
-const DEADLINE_MS_DEFAULT = 15_000;
+const CALL_TIMEOUT_MS = 15_000;
 const RETRY_MS = 50;
+/** For what is worth telling etcd when everything else has ended. */
+const LAST_CALLS_MS = 1000;
 
-interface Attempt {
-  readonly deadline: Date;
+/** One try of a call. */
+export interface Attempt {
+  readonly etcd: Etcd3;
+  readonly options: EtcdCallOptions;
 }
 
-/** Whether a call that failed without an answer may have been carried out. */
-export type CallKind = 'read' | 'write';
+/** How long a caller waits, over all the calls that its answer needs. */
+export interface Patience {
+  readonly signal: AbortSignal | undefined;
+  /** Monotonic. */
+  readonly endMs: number;
+  /** The error when it ends. */
+  readonly exceededCode: 'DeadlineExceeded' | 'ServiceUnavailable';
+}
+
+/** `repeatable`: a second execution changes nothing, or does no harm. `once`: it is sent again only when it did not leave. */
+export type CallKind = 'repeatable' | 'once';
 
 /**
- * The calls of etcd, each with a deadline. A read is tried again at another member while there is time; a write only when it
- * certainly did not leave.
+ * The calls of etcd, each within the patience of its caller. All go to one member, while it answers; when it does not, the next
+ * one is asked, and stays the one.
  */
 export class EtcdClient {
-  readonly etcd: Etcd3;
   readonly clock: Clock;
   readonly #prefix: string;
+  readonly #callTimeoutMs: number;
+  readonly #endpoints: readonly EtcdEndpoint[];
   readonly #closed = new AbortController();
+  #currentIndex: number;
 
-  constructor({ endpoints, prefix, auth, tls, clock }: EtcdOptions) {
-    this.clock = clock;
+  /** @param startFraction Of [0, 1), which member is asked first. */
+  constructor({ prefix, callTimeoutMs, endpoints, ...options }: EtcdOptions, startFraction: number) {
+    if (endpoints.length === 0)
+      throw new StoreError('InvalidArgument', 'No endpoint of etcd is given. Name one at least.');
+    this.clock = options.clock;
     this.#prefix = prefix;
-    this.etcd = new Etcd3({
-      hosts: [...endpoints],
-      ...(auth && { auth: { ...auth, callOptions: () => ({ deadline: this.#deadline(ATTEMPT_MS) }) } }),
-      ...(tls && {
-        credentials: {
-          rootCertificate: Buffer.from(tls.ca),
-          ...(tls.cert !== undefined && { certChain: Buffer.from(tls.cert) }),
-          ...(tls.key !== undefined && { privateKey: Buffer.from(tls.key) })
-        }
-      }),
-      // Its own tries would repeat writes whose outcome is unknown.
-      faultHandling: { global: noPolicy(), host: () => noPolicy() },
-      grpcOptions: {
-        'grpc.keepalive_time_ms': 10_000,
-        'grpc.keepalive_timeout_ms': 5000,
-        'grpc.initial_reconnect_backoff_ms': 100,
-        'grpc.max_reconnect_backoff_ms': 1000
-      }
-    });
+    this.#callTimeoutMs = callTimeoutMs ?? CALL_TIMEOUT_MS;
+    this.#endpoints = endpoints.map((url) => new EtcdEndpoint(url, options));
+    this.#currentIndex = Math.floor(startFraction * endpoints.length);
   }
 
   get closed(): AbortSignal {
     return this.#closed.signal;
+  }
+
+  /** The member that is asked now. */
+  get endpoint(): EtcdEndpoint {
+    return this.#endpoints[this.#currentIndex]!;
   }
 
   keyOf(name: string): Buffer {
@@ -75,86 +70,116 @@ export class EtcdClient {
     return key.toString('utf8').slice(this.#prefix.length);
   }
 
-  /** The end of the range of all keys that begin with `prefix`. */
-  endOf(prefix: string): Buffer {
+  /** All keys that begin with `prefix`, as the half-open range that etcd wants, without the store's own, see `ownKeyOf`. */
+  rangeOf(prefix: string): { readonly key: Buffer; readonly range_end: Buffer } {
+    const key = prefix === '' ? this.keyOf('\x01') : this.keyOf(prefix);
     const end = this.keyOf(prefix);
     for (let length = end.length; length > 0; length--) {
       if (end[length - 1] === 0xff) continue;
       end[length - 1]! += 1;
-      return end.subarray(0, length);
+      return { key, range_end: end.subarray(0, length) };
     }
-    return Buffer.of(0);
+    return { key, range_end: Buffer.of(0) };
+  }
+
+  /** A key of this implementation, which no caller sees. */
+  ownKeyOf(name: string): Buffer {
+    return this.keyOf(`\0${name}`);
+  }
+
+  patience({ signal, deadlineMs }: MetaCallOptions): Patience {
+    return {
+      signal,
+      endMs: this.clock.monotonicMs() + (deadlineMs ?? this.#callTimeoutMs),
+      exceededCode: deadlineMs === undefined ? 'ServiceUnavailable' : 'DeadlineExceeded'
+    };
   }
 
   /**
-   * @throws StoreError `Cancelled`, `DeadlineExceeded`, `ServiceUnavailable` (of a write: it may have been carried out), and
-   *         what etcd itself answers, see `errorOf`.
+   * @throws StoreError `Cancelled`, `DeadlineExceeded` and `ServiceUnavailable`, after which what was called may yet be carried
+   *         out; else what etcd itself answers, see `errorOf`.
    */
   async call<Answer>(
     kind: CallKind,
-    options: MetaCallOptions,
+    patience: Patience,
     run: (attempt: Attempt) => Promise<Answer>
   ): Promise<Answer> {
-    const { signal, deadlineMs = DEADLINE_MS_DEFAULT } = options;
-    const endMs = this.clock.monotonicMs() + deadlineMs;
     for (;;) {
-      if (this.closed.aborted) throw closedError();
-      if (signal?.aborted) throw cancelled(signal);
-      const leftMs = endMs - this.clock.monotonicMs();
+      this.#requirePatience(patience, undefined);
+      const endpoint = this.endpoint;
       try {
-        const attemptMs = Math.max(1, Math.min(ATTEMPT_MS, leftMs));
-        return await this.#until(signal, run({ deadline: this.#deadline(attemptMs) }));
+        const timeoutMs = Math.min(ATTEMPT_MS, patience.endMs - this.clock.monotonicMs());
+        return await this.attempt(endpoint, { timeoutMs, signals: [patience.signal, this.closed] }, run);
       } catch (cause) {
+        this.#requirePatience(patience, cause);
         const error = errorOf(cause);
-        const mayRepeat = error.code === 'ServiceUnavailable' && (kind === 'read' || wasNotSent(cause));
-        if (!mayRepeat || this.closed.aborted || signal?.aborted) throw error;
-        if (this.clock.monotonicMs() + RETRY_MS >= endMs)
-          throw options.deadlineMs === undefined ? error : exceeded(error);
+        if (error.code !== 'ServiceUnavailable' || isTooLarge(cause)) throw error;
+        this.distrust(endpoint);
+        if (wantsNewSignIn(cause)) endpoint.renew();
+        else if (kind === 'once' && !wasNotSent(cause)) throw error;
       }
       await this.clock.sleep(RETRY_MS, this.closed).catch(() => undefined);
     }
   }
 
-  close(): void {
+  /** One try at one member, which ends when the time is over or a signal aborts. */
+  async attempt<Answer>(
+    { etcd }: EtcdEndpoint,
+    {
+      timeoutMs,
+      signals
+    }: { readonly timeoutMs: number; readonly signals: readonly (AbortSignal | undefined)[] },
+    run: (attempt: Attempt) => Promise<Answer>
+  ): Promise<Answer> {
+    const end = new AbortController();
+    const abort = (): void => end.abort(givenUp());
+    if (signals.some((signal) => signal?.aborted)) throw givenUp();
+    const timer = this.clock.setTimer(Math.max(0, timeoutMs), () =>
+      end.abort(new StoreError('ServiceUnavailable', 'etcd did not answer in time. Check its members.'))
+    );
+    for (const signal of signals) signal?.addEventListener('abort', abort, { once: true });
+    try {
+      return await new Promise((resolve, reject) => {
+        end.signal.addEventListener('abort', () => reject(end.signal.reason), { once: true });
+        run({ etcd, options: endedBy(end.signal) }).then(resolve, reject);
+      });
+    } finally {
+      timer[Symbol.dispose]();
+      for (const signal of signals) signal?.removeEventListener('abort', abort);
+    }
+  }
+
+  /** The member did not answer: others are asked from now on. */
+  distrust(endpoint: EtcdEndpoint): void {
+    if (this.endpoint === endpoint) this.#currentIndex = (this.#currentIndex + 1) % this.#endpoints.length;
+  }
+
+  /** Ends all calls; then makes the last ones, as far as etcd answers them soon. */
+  async close(lastCalls: readonly ((attempt: Attempt) => Promise<unknown>)[]): Promise<void> {
     if (this.closed.aborted) return;
     this.#closed.abort(closedError());
-    this.etcd.close();
+    await Promise.all(
+      lastCalls.map((run) =>
+        this.attempt(this.endpoint, { timeoutMs: LAST_CALLS_MS, signals: [] }, run).catch(() => undefined)
+      )
+    );
+    for (const endpoint of this.#endpoints) endpoint.close();
   }
 
-  #deadline(durationMs: number): Date {
-    return new Date(this.clock.nowMs() + durationMs);
+  #requirePatience({ signal, endMs, exceededCode }: Patience, cause: unknown): void {
+    if (this.closed.aborted) throw closedError();
+    if (signal?.aborted)
+      throw new StoreError('Cancelled', 'The caller gave the metadata call up.', { cause: signal.reason });
+    if (this.clock.monotonicMs() < endMs) return;
+    const reason = cause === undefined ? '' : ` (${errorOf(cause).message})`;
+    throw new StoreError(exceededCode, `etcd did not answer in time${reason}. Check its members.`, { cause });
   }
+}
 
-  /** The answer, or the end of the caller's patience. */
-  #until<Answer>(signal: AbortSignal | undefined, answer: Promise<Answer>): Promise<Answer> {
-    const ended = signal ? AbortSignal.any([signal, this.closed]) : this.closed;
-    return new Promise((resolve, reject) => {
-      const abort = (): void => reject(signal?.aborted ? cancelled(signal) : closedError());
-      if (ended.aborted) return abort();
-      ended.addEventListener('abort', abort, { once: true });
-      answer.then(resolve, reject).finally(() => ended.removeEventListener('abort', abort));
-    });
-  }
+function givenUp(): StoreError {
+  return new StoreError('ServiceUnavailable', 'The call of etcd was given up.');
 }
 
 function closedError(): StoreError {
   return new StoreError('ServiceUnavailable', 'The meta store was closed. Open it again.');
-}
-
-function cancelled(signal: AbortSignal): StoreError {
-  return new StoreError('Cancelled', 'The caller gave the metadata call up.', { cause: signal.reason });
-}
-
-function exceeded(cause: StoreError): StoreError {
-  return new StoreError('DeadlineExceeded', 'etcd did not answer in time. Check its members.', { cause });
-}
-
-interface NoPolicy {
-  execute<Answer>(run: () => Answer): Promise<Answer>;
-}
-
-/** For a library that wants a policy for its failures. */
-function noPolicy(): never {
-  const policy: NoPolicy = { execute: async (run) => await run() };
-  return policy as never;
 }

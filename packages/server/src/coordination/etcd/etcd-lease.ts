@@ -1,11 +1,15 @@
 import { StoreError } from '../../api/index.js';
 import type { MetaLease } from '../meta-store.js';
-import type { EtcdClient } from './etcd-client.js';
+import type { Attempt, EtcdClient } from './etcd-client.js';
+import { keepAliveOnce } from './etcd-keep-alive.js';
 
 /** Part of the time to live that the holder gives up, so that it stops before etcd gives the keys to anyone else. */
 const MARGIN_PART = 1 / 10;
-/** How many keep-alives may fail in a row before the lease runs out. */
+/** How often in its life a lease is kept alive while all is well. */
 const KEEP_ALIVES_PER_LIFE = 4;
+/** How many tries fit into one interval, so that members that do not answer are passed over in time. */
+const TRIES_PER_INTERVAL = 2;
+const RETRY_MS = 50;
 
 export interface EtcdLeaseOptions {
   readonly client: EtcdClient;
@@ -47,12 +51,15 @@ export class EtcdLease implements MetaLease {
     const { client } = this.#options;
     this.end('was revoked');
     // Whoever holds it has stopped already; unrevoked it runs out by itself.
-    await client.call('read', {}, (attempt) =>
-      client.etcd.leaseClient.leaseRevoke({ ID: this.leaseId }, attempt).catch((error: unknown) => {
-        if (error instanceof Error && /lease not found/.test(error.message)) return;
-        throw error;
-      })
-    );
+    await client.call('repeatable', client.patience({}), (attempt) => this.sendRevoke(attempt));
+  }
+
+  /** The bare call, for a store that closes. */
+  async sendRevoke({ etcd, options }: Attempt): Promise<void> {
+    await etcd.leaseClient.leaseRevoke({ ID: this.leaseId }, options).catch((error: unknown) => {
+      if (error instanceof Error && /lease not found/.test(error.message)) return;
+      throw error;
+    });
   }
 
   /** For its holder; its keys go when it runs out. */
@@ -80,37 +87,22 @@ export class EtcdLease implements MetaLease {
     const { client, timeToLiveMs } = this.#options;
     const { clock } = client;
     const intervalMs = timeToLiveMs / KEEP_ALIVES_PER_LIFE;
-    while (!this.lost.aborted) {
-      await clock.sleep(intervalMs, this.lost).catch(() => undefined);
+    let pauseMs = intervalMs;
+    for (;;) {
+      await clock.sleep(pauseMs, this.lost).catch(() => undefined);
       if (this.lost.aborted) return;
       const sentAtMs = clock.monotonicMs();
       try {
-        const isAlive = await this.#sendKeepAlive(intervalMs);
+        const isAlive = await keepAliveOnce(client, this.leaseId, intervalMs / TRIES_PER_INTERVAL);
         if (!isAlive) this.end('was lost');
         if (this.lost.aborted) return;
         this.#deadlineMs = Math.max(this.#deadlineMs, this.#deadlineFrom(sentAtMs));
         this.#watchDeadline();
+        pauseMs = intervalMs;
       } catch {
         // Another member may answer the next one; the deadline stands.
+        pauseMs = RETRY_MS;
       }
-    }
-  }
-
-  /** @returns Whether etcd still has the lease. */
-  async #sendKeepAlive(timeoutMs: number): Promise<boolean> {
-    const { client } = this.#options;
-    const deadline = new Date(client.clock.nowMs() + timeoutMs);
-    const stream = await client.etcd.leaseClient.leaseKeepAlive({ deadline });
-    try {
-      return await new Promise<boolean>((resolve, reject) => {
-        stream.on('data', (answer: { readonly TTL: string | number }) => resolve(Number(answer.TTL) > 0));
-        stream.on('error', reject);
-        stream.on('end', () => reject(new Error('etcd ended the stream')));
-        stream.write({ ID: this.leaseId });
-      });
-    } finally {
-      stream.on('error', () => undefined);
-      stream.cancel();
     }
   }
 }

@@ -1,4 +1,3 @@
-import { isStoreError } from '../../api/index.js';
 import type { Random } from '../../platform/index.js';
 import { campaign, findLeader } from '../election.js';
 import type {
@@ -15,88 +14,62 @@ import type {
   MetaTransactionResult,
   MetaWatchOptions
 } from '../meta-store.js';
-import { checkTransaction } from '../meta-transaction-check.js';
-import { EtcdClient, type EtcdOptions } from './etcd-client.js';
+import { EtcdClient } from './etcd-client.js';
+import type { EtcdOptions } from './etcd-endpoint.js';
 import { EtcdLease } from './etcd-lease.js';
-import { entryOf, watchPrefix } from './etcd-watch.js';
+import { EtcdMarkers } from './etcd-markers.js';
+import { entryOf, readRange } from './etcd-range.js';
+import { EtcdTransactions } from './etcd-transactions.js';
+import { watchPrefix } from './etcd-watch.js';
 
 export interface EtcdMetaStoreOptions extends EtcdOptions {
   readonly random: Random;
 }
 
-const PAGE_KEYS = 1000;
 /** etcd keeps leases by whole seconds. */
 const TIME_TO_LIVE_MS_MIN = 2000;
 
 /**
- * The meta store of a stamp on several machines: etcd. Nothing is sent before the first call.
+ * The meta store of a stamp on several machines: etcd. Nothing is sent before the first call. Closing it revokes its leases.
  *
- * A write whose answer got lost fails with `ServiceUnavailable` and may have been carried out; leases and elections hold as
- * the contract says, whatever etcd's members or this process's clock do.
+ * Calls wait while etcd's members fail and come back. `ServiceUnavailable` and `DeadlineExceeded` come when they do not come
+ * back in time; then a write may have been carried out. Leases and elections hold as the contract says, whatever etcd's members
+ * or this process's clock do.
  */
 export function openEtcdMetaStore(options: EtcdMetaStoreOptions): MetaStore {
-  return new EtcdMetaStore(new EtcdClient(options), options.random);
+  return new EtcdMetaStore(new EtcdClient(options, options.random.fraction()), options.random);
 }
 
 class EtcdMetaStore implements MetaStore {
   readonly #client: EtcdClient;
   readonly #random: Random;
+  readonly #markers: EtcdMarkers;
+  readonly #transactions: EtcdTransactions;
   readonly #leases = new Set<EtcdLease>();
 
   constructor(client: EtcdClient, random: Random) {
     this.#client = client;
     this.#random = random;
+    this.#markers = new EtcdMarkers(client, random.uuid());
+    this.#transactions = new EtcdTransactions(client, this.#markers);
   }
 
   async find(key: string, options: MetaCallOptions = {}): Promise<MetaEntry | undefined> {
     const client = this.#client;
-    const { kvs } = await client.call('read', options, (attempt) =>
-      client.etcd.kv.range({ key: client.keyOf(key) }, attempt)
+    const request = { key: client.keyOf(key) };
+    const { kvs } = await client.call('repeatable', client.patience(options), (attempt) =>
+      attempt.etcd.kv.range(request, attempt.options)
     );
     const [kv] = kvs;
     return kv && entryOf(client, kv);
   }
 
-  async range(prefix: string, options: MetaCallOptions = {}): Promise<MetaRange> {
-    for (;;) {
-      try {
-        return await this.#range(prefix, options);
-      } catch (error) {
-        // Its revision was compacted between two pages.
-        if (!isStoreError(error, 'MetaCompacted')) throw error;
-      }
-    }
+  range(prefix: string, options: MetaCallOptions = {}): Promise<MetaRange> {
+    return readRange(this.#client, prefix, this.#client.patience(options));
   }
 
-  async transact(
-    transaction: MetaTransaction,
-    options: MetaCallOptions = {}
-  ): Promise<MetaTransactionResult> {
-    checkTransaction(transaction);
-    const client = this.#client;
-    const { compares, puts = [], deletes = [] } = transaction;
-    const request = {
-      compare: compares.map(({ key, revision }) => ({
-        key: client.keyOf(key),
-        target: 'Mod' as const,
-        result: 'Equal' as const,
-        mod_revision: String(revision)
-      })),
-      success: [
-        ...puts.map(({ key, value, leaseId }) => ({
-          request_put: {
-            key: client.keyOf(key),
-            value: Buffer.from(value.buffer, value.byteOffset, value.byteLength),
-            ...(leaseId !== undefined && { lease: leaseId })
-          }
-        })),
-        ...deletes.map((key) => ({ request_delete_range: { key: client.keyOf(key) } }))
-      ]
-    };
-    const { succeeded, header } = await client.call('write', options, (attempt) =>
-      client.etcd.kv.txn(request, attempt)
-    );
-    return succeeded ? { committed: true, revision: Number(header.revision) } : { committed: false };
+  transact(transaction: MetaTransaction, options: MetaCallOptions = {}): Promise<MetaTransactionResult> {
+    return this.#transactions.transact(transaction, options);
   }
 
   watch(prefix: string, options: MetaWatchOptions): AsyncIterable<MetaChange> {
@@ -108,9 +81,9 @@ class EtcdMetaStore implements MetaStore {
     const seconds = Math.ceil(Math.max(timeToLiveMs, TIME_TO_LIVE_MS_MIN) / 1000);
     let grantedAtMs = client.clock.monotonicMs();
     // One that was granted without an answer to it runs out by itself.
-    const { ID } = await client.call('read', options, (attempt) => {
+    const { ID } = await client.call('repeatable', client.patience(options), (attempt) => {
       grantedAtMs = client.clock.monotonicMs();
-      return client.etcd.leaseClient.leaseGrant({ TTL: String(seconds) }, attempt);
+      return attempt.etcd.leaseClient.leaseGrant({ TTL: String(seconds) }, attempt.options);
     });
     const lease: EtcdLease = new EtcdLease({
       client,
@@ -124,8 +97,8 @@ class EtcdMetaStore implements MetaStore {
   }
 
   campaign(election: string, candidate: string, options: CampaignOptions): Promise<Leadership> {
-    const { lease, signal } = options;
-    return campaign(this, { lease, signal, election, candidate, campaignId: this.#random.uuid() });
+    const { clock } = this.#client;
+    return campaign(this, { ...options, election, candidate, campaignId: this.#random.uuid(), clock });
   }
 
   findLeader(election: string, options?: MetaCallOptions): Promise<LeaderEntry | undefined> {
@@ -133,31 +106,18 @@ class EtcdMetaStore implements MetaStore {
   }
 
   async close(): Promise<void> {
-    for (const lease of [...this.#leases]) lease.end('ended with its store');
-    this.#client.close();
+    const leases = [...this.#leases];
+    // Their holders stop before anyone else can start.
+    for (const lease of leases) lease.end('ended with its store');
+    await this.#client.close([
+      ...leases.map(
+        (lease) => (attempt: Parameters<EtcdLease['sendRevoke']>[0]) => lease.sendRevoke(attempt)
+      ),
+      (attempt) => this.#markers.revoke(attempt)
+    ]);
   }
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
-  }
-
-  /** By pages, all as of the revision of the first. */
-  async #range(prefix: string, options: MetaCallOptions): Promise<MetaRange> {
-    const client = this.#client;
-    const range_end = client.endOf(prefix);
-    const entries: MetaEntry[] = [];
-    let key = client.keyOf(prefix);
-    if (key.length === 0) key = Buffer.of(0);
-    let revision: number | undefined;
-    for (;;) {
-      const page = { key, range_end, limit: PAGE_KEYS, ...(revision && { revision: String(revision) }) };
-      const { kvs, more, header } = await client.call('read', options, (attempt) =>
-        client.etcd.kv.range(page, attempt)
-      );
-      revision ??= Number(header.revision);
-      for (const kv of kvs) entries.push(entryOf(client, kv));
-      if (!more) return { entries, revision };
-      key = Buffer.concat([kvs.at(-1)!.key, Buffer.of(0)]);
-    }
   }
 }

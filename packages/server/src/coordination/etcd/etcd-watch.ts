@@ -1,6 +1,9 @@
 import { StoreError } from '../../api/index.js';
-import type { MetaChange, MetaEntry, MetaWatchOptions } from '../meta-store.js';
+import type { MetaChange, MetaWatchOptions } from '../meta-store.js';
 import type { EtcdClient } from './etcd-client.js';
+import type { EtcdEndpoint } from './etcd-endpoint.js';
+import { errorOf, isRefusal } from './etcd-errors.js';
+import { entryOf, type KeyValue } from './etcd-range.js';
 
 /*
  * Watches of etcd. One that breaks is made again from the revision after the last change, so that none is skipped or given
@@ -13,38 +16,32 @@ const PROGRESS_TIMEOUT_MS = 3000;
 const RECONNECT_MS = 100;
 /** Changes that nobody has taken yet; more of them, and the watch starts again from where its reader is. */
 const QUEUE_MAX = 10_000;
+const QUEUE_BYTES_MAX = 32 * 1024 * 1024;
 
-interface Kv {
-  readonly key: Buffer;
-  readonly value: Buffer;
-  readonly mod_revision: string;
-  readonly create_revision: string;
-}
 interface Response {
   readonly header: { readonly revision: string };
   readonly canceled: boolean;
   readonly compact_revision: string;
   readonly cancel_reason: string;
-  readonly events: readonly { readonly type: string; readonly kv: Kv }[];
+  /** More of the same transactions follows. */
+  readonly fragment: boolean;
+  readonly events: readonly { readonly type: string; readonly kv: KeyValue }[];
 }
 interface WatchStream {
   on(event: 'data', run: (response: Response) => void): void;
   on(event: 'error', run: (error: Error) => void): void;
   on(event: 'end', run: () => void): void;
   write(request: object): void;
+  end(): void;
   cancel(): void;
 }
 
-export function entryOf(client: EtcdClient, kv: Kv): MetaEntry {
-  return {
-    key: client.nameOf(kv.key),
-    value: new Uint8Array(kv.value),
-    revision: Number(kv.mod_revision),
-    createRevision: Number(kv.create_revision)
-  };
-}
-
-/** See `MetaStore.watch`. @throws StoreError `MetaCompacted`, `ServiceUnavailable` once the client was closed. */
+/**
+ * See `MetaStore.watch`.
+ *
+ * @throws StoreError `MetaCompacted`; `Unauthenticated` and `AccessDenied` when etcd refuses its user; `ServiceUnavailable` once the
+ *         client was closed.
+ */
 export async function* watchPrefix(
   client: EtcdClient,
   prefix: string,
@@ -59,14 +56,16 @@ export async function* watchPrefix(
         const batch = await watch.next();
         if (!batch) break;
         // A transaction is given whole: the reader goes on after it, or sees all of it again.
-        for (const change of batch) yield change;
-        const last = batch.at(-1)!;
-        revision = last.type === 'put' ? last.entry.revision : last.revision;
+        for (const change of batch) {
+          yield change;
+          if (signal.aborted) return;
+        }
+        revision = revisionOf(batch.at(-1)!);
       }
     } finally {
       watch.end();
     }
-    await client.clock.sleep(RECONNECT_MS, AbortSignal.any([signal, client.closed])).catch(() => undefined);
+    await client.clock.sleep(RECONNECT_MS, signal).catch(() => undefined);
   }
 }
 
@@ -74,13 +73,17 @@ export async function* watchPrefix(
 class OneWatch {
   readonly #client: EtcdClient;
   readonly #prefix: string;
-  readonly #signal: AbortSignal;
+  readonly #signals: readonly AbortSignal[];
   readonly #start: number;
+  readonly #endpoint: EtcdEndpoint;
+  readonly #ended = new AbortController();
   #batches: (readonly MetaChange[])[] = [];
   #count = 0;
+  #bytes = 0;
+  /** Of a transaction whose rest is on its way. */
+  #partial: MetaChange[] = [];
   #seenRevision = 0;
   #heardAtMs: number;
-  #isEnded = false;
   #failure: StoreError | undefined;
   #stream: WatchStream | undefined;
   #wake: (() => void) | undefined;
@@ -89,23 +92,26 @@ class OneWatch {
     this.#client = client;
     this.#prefix = prefix;
     this.#start = afterRevision + 1;
-    this.#signal = AbortSignal.any([signal, client.closed]);
+    this.#endpoint = client.endpoint;
+    this.#signals = [signal, client.closed];
     this.#heardAtMs = client.clock.monotonicMs();
-    this.#signal.addEventListener('abort', this.end, { once: true });
-    void this.#open().catch(this.end);
+    for (const each of this.#signals) each.addEventListener('abort', this.end, { once: true });
+    void this.#open().catch((error: unknown) => this.#fail(error));
     void this.#checkSilence();
   }
 
   /** The changes of one or more transactions, whole; `undefined` when the stream broke or was ended. */
   async next(): Promise<readonly MetaChange[] | undefined> {
     for (;;) {
+      if (this.#signals.some((signal) => signal.aborted)) return undefined;
       const batch = this.#batches.shift();
       if (batch) {
         this.#count -= batch.length;
+        this.#bytes -= bytesOf(batch);
         return batch;
       }
       if (this.#failure) throw this.#failure;
-      if (this.#isEnded) return undefined;
+      if (this.#ended.signal.aborted) return undefined;
       await new Promise<void>((resolve) => {
         this.#wake = resolve;
       });
@@ -113,83 +119,133 @@ class OneWatch {
   }
 
   readonly end = (): void => {
-    if (this.#isEnded) return;
-    this.#isEnded = true;
-    this.#signal.removeEventListener('abort', this.end);
+    if (this.#ended.signal.aborted) return;
+    this.#ended.abort();
+    for (const signal of this.#signals) signal.removeEventListener('abort', this.end);
+    this.#stream?.end();
     this.#stream?.cancel();
     this.#wake?.();
   };
 
   async #open(): Promise<void> {
-    const stream = (await this.#client.etcd.watchClient.watch()) as unknown as WatchStream;
+    const broken = (error?: Error): void => this.#fail(error);
+    const stream = (await this.#endpoint.etcd.watchClient.watch()) as unknown as WatchStream;
     // Also after the end: a stream that is cancelled fails.
-    stream.on('error', this.end);
-    stream.on('end', this.end);
-    if (this.#isEnded) return stream.cancel();
+    stream.on('error', broken);
+    stream.on('end', broken);
+    if (this.#ended.signal.aborted) return stream.cancel();
     this.#stream = stream;
-    stream.on('data', (response) => this.#take(response));
+    stream.on('data', (response) => void this.#take(response));
     stream.write({
       create_request: {
-        key: this.#client.keyOf(this.#prefix),
-        range_end: this.#client.endOf(this.#prefix),
-        start_revision: String(this.#start)
+        ...this.#client.rangeOf(this.#prefix),
+        start_revision: String(this.#start),
+        fragment: true
       }
     });
   }
 
-  #take({ header, canceled, compact_revision, cancel_reason, events }: Response): void {
+  /** Ends the watch for good where nothing but a person can help. */
+  #fail(cause: unknown): void {
+    if (this.#ended.signal.aborted) return;
+    const error = errorOf(cause);
+    if (isRefusal(error)) this.#failure ??= error;
+    this.#client.distrust(this.#endpoint);
+    this.end();
+  }
+
+  async #take(response: Response): Promise<void> {
     this.#heardAtMs = this.#client.clock.monotonicMs();
-    this.#seenRevision = Math.max(this.#seenRevision, Number(header.revision));
-    if (canceled) {
-      if (Number(compact_revision) > 0 || /compacted/.test(cancel_reason))
-        this.#failure = new StoreError(
-          'MetaCompacted',
-          `The changes after revision ${this.#start - 1} were given up. Read the range anew.`
-        );
-      this.end();
-      return;
+    this.#seenRevision = Math.max(this.#seenRevision, Number(response.header.revision));
+    if (response.canceled) return await this.#takeCancel(response);
+    if (response.events.length === 0 || this.#ended.signal.aborted) return;
+    for (const { type, kv } of response.events) {
+      const key = this.#client.nameOf(kv.key);
+      if (type === 'Delete') this.#partial.push({ type: 'delete', key, revision: Number(kv.mod_revision) });
+      else this.#partial.push({ type: 'put', entry: entryOf(this.#client, kv) });
     }
-    if (events.length === 0 || this.#isEnded) return;
-    const batch = events.map(({ type, kv }): MetaChange => {
-      if (type !== 'Delete') return { type: 'put', entry: entryOf(this.#client, kv) };
-      return { type: 'delete', key: this.#client.nameOf(kv.key), revision: Number(kv.mod_revision) };
-    });
+    this.#giveWhole(response.fragment);
+  }
+
+  /** A fragment may end within a transaction, which then waits for the rest of it. */
+  #giveWhole(isFragment: boolean): void {
+    const last = revisionOf(this.#partial.at(-1)!);
+    const openCount = isFragment ? this.#partial.filter((change) => revisionOf(change) === last).length : 0;
+    const batch = this.#partial.slice(0, this.#partial.length - openCount);
+    this.#partial = this.#partial.slice(batch.length);
+    if (batch.length === 0) return;
     this.#batches.push(batch);
     this.#count += batch.length;
+    this.#bytes += bytesOf(batch);
     this.#wake?.();
     // What is queued is given; the next stream starts behind it.
-    if (this.#count > QUEUE_MAX) this.end();
+    if (this.#count > QUEUE_MAX || this.#bytes > QUEUE_BYTES_MAX) this.end();
+  }
+
+  async #takeCancel({ compact_revision, cancel_reason }: Response): Promise<void> {
+    if (Number(compact_revision) > 0 || /compacted/.test(cancel_reason)) {
+      this.#failure = this.#compacted();
+    } else if (isRefusal(errorOf(new Error(cancel_reason)))) {
+      // Also said of a sign-in that has run out. A read signs in anew, and tells the one from the other.
+      await this.#clusterRevision().catch((error: unknown) => this.#fail(error));
+    } else {
+      this.#client.distrust(this.#endpoint);
+    }
+    this.end();
   }
 
   async #checkSilence(): Promise<void> {
     const { clock } = this.#client;
-    while (!this.#isEnded) {
-      await clock.sleep(SILENCE_MS, this.#signal).catch(() => undefined);
-      if (this.#isEnded) return;
+    const pause = (durationMs: number): Promise<void> =>
+      clock.sleep(durationMs, this.#ended.signal).catch(() => undefined);
+    for (;;) {
+      await pause(SILENCE_MS);
+      if (this.#ended.signal.aborted) return;
       if (clock.monotonicMs() - this.#heardAtMs < SILENCE_MS) continue;
-      const revision = await this.#clusterRevision();
-      if (this.#isEnded || revision === undefined) continue;
+      const revision = await this.#clusterRevision().catch(() => undefined);
+      if (this.#ended.signal.aborted) return;
+      if (revision === undefined) continue;
+      if (revision < this.#start - 1) {
+        // etcd was set back to an earlier state: what comes next has revisions that were given already.
+        this.#failure = this.#compacted();
+        return this.end();
+      }
       this.#stream?.write({ progress_request: {} });
-      await clock.sleep(PROGRESS_TIMEOUT_MS / 10, this.#signal).catch(() => undefined);
       const untilMs = clock.monotonicMs() + PROGRESS_TIMEOUT_MS;
-      while (!this.#isEnded && this.#seenRevision < revision && clock.monotonicMs() < untilMs)
-        await clock.sleep(PROGRESS_TIMEOUT_MS / 10, this.#signal).catch(() => undefined);
-      if (this.#seenRevision < revision) this.end();
+      do await pause(PROGRESS_TIMEOUT_MS / 10);
+      while (!this.#ended.signal.aborted && this.#seenRevision < revision && clock.monotonicMs() < untilMs);
+      if (this.#ended.signal.aborted || this.#seenRevision >= revision) continue;
+      this.#client.distrust(this.#endpoint);
+      return this.end();
     }
   }
 
-  /** As of now, agreed on by most members; `undefined` while they do not answer. */
-  async #clusterRevision(): Promise<number | undefined> {
-    const { etcd } = this.#client;
-    const key = this.#client.keyOf('');
-    const range = { key: key.length > 0 ? key : Buffer.of(0), limit: 1, keys_only: true };
-    try {
-      const { header } = await this.#client.call('read', { signal: this.#signal }, (attempt) =>
-        etcd.kv.range(range, attempt)
-      );
-      return Number(header.revision);
-    } catch {
-      return undefined;
-    }
+  /** As of now, agreed on by most members. */
+  async #clusterRevision(): Promise<number> {
+    const patience = this.#client.patience({ signal: this.#ended.signal });
+    const request = { ...this.#client.rangeOf(this.#prefix), limit: 1, keys_only: true };
+    const { header } = await this.#client.call('repeatable', patience, ({ etcd, options }) =>
+      etcd.kv.range(request, options)
+    );
+    return Number(header.revision);
   }
+
+  #compacted(): StoreError {
+    return new StoreError(
+      'MetaCompacted',
+      `The changes after revision ${this.#start - 1} were given up. Read the range anew.`
+    );
+  }
+}
+
+function revisionOf(change: MetaChange): number {
+  return change.type === 'put' ? change.entry.revision : change.revision;
+}
+
+function bytesOf(changes: readonly MetaChange[]): number {
+  let bytes = 0;
+  for (const change of changes)
+    bytes +=
+      change.type === 'put' ? change.entry.key.length + change.entry.value.byteLength : change.key.length;
+  return bytes;
 }
