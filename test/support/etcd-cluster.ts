@@ -94,6 +94,8 @@ interface EtcdMemberOptions extends EtcdClusterOptions {
 interface EtcdAnswer {
   readonly header?: { readonly member_id?: string; readonly revision?: string };
   readonly leader?: string;
+  readonly token?: string;
+  readonly leases?: readonly { readonly ID: string }[];
 }
 
 export class EtcdMember {
@@ -145,11 +147,11 @@ export class EtcdMember {
   }
 
   /** One call of the interface that etcd has for JSON. */
-  async call(path: string, request: object): Promise<EtcdAnswer> {
-    return JSON.parse(await this.#fetch(`/v3/${path}`, JSON.stringify(request)));
+  async call(path: string, request: object, token?: string): Promise<EtcdAnswer> {
+    return JSON.parse(await this.#fetch(`/v3/${path}`, JSON.stringify(request), token));
   }
 
-  #fetch(path: string, body?: string): Promise<string> {
+  #fetch(path: string, body?: string, token?: string): Promise<string> {
     const { tls } = this.#options;
     const url = new URL(path, this.clientUrl);
     return new Promise((resolve, reject) => {
@@ -157,6 +159,7 @@ export class EtcdMember {
         method: body === undefined ? 'GET' : 'POST',
         signal: AbortSignal.timeout(1000),
         agent: false as const,
+        headers: token === undefined ? {} : { authorization: token },
         ...(tls && { ca: readFileSync(tls.ca) })
       };
       const call = (tls ? httpsRequest : httpRequest)(url, options, async (answer) => {

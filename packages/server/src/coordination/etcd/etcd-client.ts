@@ -5,8 +5,12 @@ import type { MetaCallOptions } from '../meta-store.js';
 import { type EtcdCallOptions, EtcdEndpoint, type EtcdOptions, endedBy } from './etcd-endpoint.js';
 import { errorOf, isTooLarge, wantsNewSignIn, wasNotSent } from './etcd-errors.js';
 
-/** One try, at one member: enough for an election among the members of etcd. */
-const ATTEMPT_MS = 3000;
+/**
+ * One try, at one member. The first is short, since a member goes on waiting for a leader that has died; later ones leave
+ * etcd more time, should it only be slow.
+ */
+const ATTEMPT_MS_MIN = 1000;
+const ATTEMPT_MS_MAX = 4000;
 const CALL_TIMEOUT_MS = 15_000;
 const RETRY_MS = 50;
 /** For what is worth telling etcd when everything else has ended. */
@@ -104,11 +108,12 @@ export class EtcdClient {
     patience: Patience,
     run: (attempt: Attempt) => Promise<Answer>
   ): Promise<Answer> {
-    for (;;) {
+    for (let attemptMs = ATTEMPT_MS_MIN; ; attemptMs = Math.min(2 * attemptMs, ATTEMPT_MS_MAX)) {
       this.#requirePatience(patience, undefined);
       const endpoint = this.endpoint;
       try {
-        const timeoutMs = Math.min(ATTEMPT_MS, patience.endMs - this.clock.monotonicMs());
+        const leftMs = patience.endMs - this.clock.monotonicMs();
+        const timeoutMs = kind === 'once' ? leftMs : Math.min(attemptMs, leftMs);
         return await this.attempt(endpoint, { timeoutMs, signals: [patience.signal, this.closed] }, run);
       } catch (cause) {
         this.#requirePatience(patience, cause);

@@ -12,7 +12,7 @@ import { entryOf, type KeyValue } from './etcd-range.js';
  */
 
 const SILENCE_MS = 3000;
-const PROGRESS_TIMEOUT_MS = 3000;
+const PROGRESS_TIMEOUT_MS = 2000;
 const RECONNECT_MS = 100;
 /** Changes that nobody has taken yet; more of them, and the watch starts again from where its reader is. */
 const QUEUE_MAX = 10_000;
