@@ -1,6 +1,7 @@
 import { openEtcdMetaStore, type Server, startServer } from '@stampede/server';
 import { systemClock, systemRandom } from '@stampede/server/platform';
 import type { Log } from '../log.js';
+import { etcdOptions } from './etcd-options.js';
 import type { OpenedServerConfig } from './open-server-config.js';
 import type { ServerConfig } from './server-config.js';
 
@@ -14,7 +15,7 @@ export type StartConfigured = (options: ServerStartOptions) => Promise<Server>;
 
 /** Starts the roles that a configuration names. */
 export const startConfigured: StartConfigured = async ({ config, opened, logger }) => {
-  const { member, rack, replicas, etcd, cluster, roles } = config;
+  const { member, rack, replicas, cluster, roles } = config;
   const extentNode = roles['extent-node'];
   const partitionServer = roles['partition-server'];
   const frontEnd = roles['front-end'];
@@ -24,20 +25,7 @@ export const startConfigured: StartConfigured = async ({ config, opened, logger 
     replicaCount: replicas,
     logger,
     openMeta: async () =>
-      openEtcdMetaStore({
-        endpoints: etcd.endpoints,
-        prefix: etcd.prefix,
-        auth:
-          etcd.username === undefined
-            ? undefined
-            : { username: etcd.username, password: opened.etcd.password ?? '' },
-        tls:
-          opened.etcd.ca === undefined
-            ? undefined
-            : { ca: opened.etcd.ca, cert: opened.etcd.cert, key: opened.etcd.key },
-        clock: systemClock(),
-        random: systemRandom()
-      }),
+      openEtcdMetaStore({ ...etcdOptions({ config, opened }), clock: systemClock(), random: systemRandom() }),
     cluster: { listen: cluster.listen, secret: opened.secret, tls: opened.clusterTls },
     roles: {
       streamManager: roles['stream-manager'] !== undefined,

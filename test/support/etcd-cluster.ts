@@ -22,7 +22,7 @@ export class EtcdCluster implements AsyncDisposable {
   }
 
   /** @throws Error that says what is missing on a machine without etcd. */
-  static async start(memberCount = 1, { tls }: EtcdClusterOptions = {}): Promise<EtcdCluster> {
+  static async start(memberCount = 1, options: EtcdClusterOptions = {}): Promise<EtcdCluster> {
     const directory = await mkdtemp(join(tmpdir(), 'stampede-etcd-'));
     const ports = await freePorts(2 * memberCount);
     const names = Array.from({ length: memberCount }, (_, index) => `m${index}`);
@@ -33,10 +33,10 @@ export class EtcdCluster implements AsyncDisposable {
         new EtcdMember({
           name,
           directory: join(directory, name),
-          clientUrl: `${tls ? 'https' : 'http'}://127.0.0.1:${ports[2 * index]}`,
+          clientUrl: `${options.tls ? 'https' : 'http'}://127.0.0.1:${ports[2 * index]}`,
           peerUrl: peerUrl(index),
           initialCluster,
-          tls
+          ...options
         })
     );
     const cluster = new EtcdCluster(directory, members);
@@ -81,6 +81,8 @@ export class EtcdCluster implements AsyncDisposable {
 export interface EtcdClusterOptions {
   /** Paths of PEM files. */
   readonly tls?: { readonly ca: string; readonly cert: string; readonly key: string } | undefined;
+  /** Of the database; etcd's own default unless given. */
+  readonly quotaBytes?: number | undefined;
 }
 
 interface EtcdMemberOptions extends EtcdClusterOptions {
@@ -109,7 +111,7 @@ export class EtcdMember {
   }
 
   async start(): Promise<void> {
-    const { name, directory, clientUrl, peerUrl, initialCluster, tls } = this.#options;
+    const { name, directory, clientUrl, peerUrl, initialCluster, tls, quotaBytes } = this.#options;
     const child = spawn(
       'etcd',
       [
@@ -117,6 +119,7 @@ export class EtcdMember {
         ...['--listen-client-urls', clientUrl, '--advertise-client-urls', clientUrl],
         ...['--listen-peer-urls', peerUrl, '--initial-advertise-peer-urls', peerUrl],
         ...['--heartbeat-interval', '50', '--election-timeout', '500', '--log-level', 'error'],
+        ...(quotaBytes === undefined ? [] : ['--quota-backend-bytes', String(quotaBytes)]),
         ...(tls ? ['--cert-file', tls.cert, '--key-file', tls.key] : [])
       ],
       { stdio: 'ignore' }

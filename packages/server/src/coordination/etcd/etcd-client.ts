@@ -1,4 +1,3 @@
-import type { Etcd3 } from 'etcd3';
 import { StoreError } from '../../api/index.js';
 import type { Clock } from '../../platform/index.js';
 import type { MetaCallOptions } from '../meta-store.js';
@@ -18,7 +17,7 @@ const LAST_CALLS_MS = 1000;
 
 /** One try of a call. */
 export interface Attempt {
-  readonly etcd: Etcd3;
+  readonly etcd: EtcdEndpoint['etcd'];
   readonly options: EtcdCallOptions;
 }
 
