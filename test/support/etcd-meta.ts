@@ -39,16 +39,20 @@ export class WatchLog {
   readonly changes: MetaChange[] = [];
   readonly #stop = new AbortController();
   readonly #reading: Promise<void>;
+  #isEnded = false;
 
   constructor(store: MetaStore, prefix: string, afterRevision: number) {
     this.#reading = this.#read(store.watch(prefix, { afterRevision, signal: this.#stop.signal }));
-    // Whoever waits for the end learns of it.
-    this.#reading.catch(() => undefined);
+    const end = (): void => {
+      this.#isEnded = true;
+    };
+    this.#reading.then(end, end);
   }
 
   /** Rejects when the watch failed. */
   async until(holds: () => boolean): Promise<void> {
-    await Promise.race([until(holds), this.#reading]);
+    await until(() => this.#isEnded || holds());
+    if (this.#isEnded) await this.#reading;
   }
 
   /** @throws what the watch ended with, without having been stopped. */
