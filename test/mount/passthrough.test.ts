@@ -67,6 +67,22 @@ s = os.open('small', os.O_RDONLY); print(os.pread(s, 9000, 0) == b'x' * 5000)`;
   t.equal(await world.python(script), 'True True True 5\nTrue\nTrue\nTrue\n');
 });
 
+t.test('many who open it at once all pass the drive by', TEST, async (t) => {
+  await using world = await start();
+  const script = `
+import threading
+make('f')
+for round in range(20):
+    fds = []
+    threads = [threading.Thread(target=lambda: fds.append(os.open('f', os.O_RDONLY))) for _ in range(8)]
+    for thread in threads: thread.start()
+    for thread in threads: thread.join()
+    if len(fds) != 8 or not all(passes(fd) for fd in fds): print('round', round)
+    for fd in fds: os.close(fd)
+print('done')`;
+  t.equal(await world.python(script), 'done\n');
+});
+
 t.test('who reads it sees what others write, however they opened it', TEST, async (t) => {
   await using world = await start();
   const script = `

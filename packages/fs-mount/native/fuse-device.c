@@ -209,6 +209,21 @@ static napi_value lock_file(napi_env env, napi_callback_info info) {
   return integer(env, flock(fd, LOCK_EX | LOCK_NB) == 0 ? 0 : -errno);
 }
 
+/* readNow(descriptor, buffer, offset) → how many bytes were read without waiting for a disk; 0 where none can be. */
+static napi_value read_now(napi_env env, napi_callback_info info) {
+  size_t count = 3;
+  napi_value arguments[3];
+  int32_t fd;
+  int64_t offset;
+  struct iovec vector;
+  CHECK(napi_get_cb_info(env, info, &count, arguments, NULL, NULL));
+  CHECK(napi_get_value_int32(env, arguments[0], &fd));
+  CHECK(napi_get_buffer_info(env, arguments[1], &vector.iov_base, &vector.iov_len));
+  CHECK(napi_get_value_int64(env, arguments[2], &offset));
+  ssize_t length = preadv2(fd, &vector, 1, offset, RWF_NOWAIT);
+  return integer(env, length < 0 ? 0 : length);
+}
+
 static void poll_closed(uv_handle_t *handle) {
   channel_t *channel = handle->data;
   if (channel->cleanup) napi_remove_async_cleanup_hook(channel->cleanup);
@@ -545,6 +560,7 @@ static napi_value initialize(napi_env env, napi_value exports) {
     {.utf8name = "receiveDevice", .method = receive_device, .attributes = napi_enumerable},
     {.utf8name = "closeDescriptor", .method = close_descriptor, .attributes = napi_enumerable},
     {.utf8name = "lockFile", .method = lock_file, .attributes = napi_enumerable},
+    {.utf8name = "readNow", .method = read_now, .attributes = napi_enumerable},
     {.utf8name = "attach", .method = attach, .attributes = napi_enumerable},
     {.utf8name = "reply", .method = reply, .attributes = napi_enumerable},
     {.utf8name = "release", .method = release_slot, .attributes = napi_enumerable},

@@ -57,6 +57,11 @@ export class BlockCache {
     return this.#arrivingBytes + bytes <= this.#options.limitBytes / 2;
   }
 
+  /** Copies bytes of a version where the disk cache has them at hand. */
+  readFromDisk(head: ObjectHead, start: number, into: Uint8Array): boolean {
+    return this.#options.disk?.readNow(head, start, into) ?? false;
+  }
+
   /** Copies [start, end) of the version into `into`. Fails with `PreconditionFailed` when it is no longer current. */
   async read(request: ReadRequest, into: Uint8Array): Promise<void> {
     const { start, end } = request;

@@ -25,6 +25,7 @@ export class ReadAhead {
     const end = start + into.byteLength;
     const isSequential = Math.abs(start - this.#expectedOffset) <= JITTER_BYTES;
     this.#expectedOffset = end;
+    if (this.#cache.readFromDisk(head, start, into)) return;
     if (!isSequential) {
       this.#windowBytes = 0;
       this.#aheadTo = 0;

@@ -4,6 +4,8 @@ export interface CacheFile {
   readonly descriptor: number | undefined;
   /** Fills `into` as far as the file goes; returns how many bytes that were. */
   read(offset: number, into: Uint8Array): Promise<number>;
+  /** As `read`, of what needs no waiting for the disk: fewer bytes, or none, where that is not all. */
+  readNow(offset: number, into: Uint8Array): number;
   write(offset: number, bytes: Uint8Array): Promise<void>;
   truncate(sizeBytes: number): Promise<void>;
   close(): Promise<void>;

@@ -4,6 +4,9 @@ import type { ObjectHead } from '@stampede/client';
 const ID = /^[0-9a-f]{32}$/;
 const CHECKSUM = /^[0-9a-f]{8}$/;
 
+/** Asked for with each read of an open file. */
+const KNOWN_IDS = new WeakMap<ObjectHead, string>();
+
 /**
  * Files of a version of an object, by its id:
  *
@@ -19,9 +22,14 @@ export type CacheName =
  * Names the bytes of a version: the same wherever they were renamed to, never the same for others. The etag alone would
  * do for one store; the time tells a store that was put back to an earlier state and went on from there.
  */
-export function cacheIdOf({ bucket, etag, size, modifiedAtMs }: ObjectHead): string {
+export function cacheIdOf(head: ObjectHead): string {
+  const known = KNOWN_IDS.get(head);
+  if (known !== undefined) return known;
+  const { bucket, etag, size, modifiedAtMs } = head;
   const identity = `${bucket}\0${etag}\0${size}\0${modifiedAtMs}`;
-  return createHash('sha256').update(identity).digest('hex').slice(0, 32);
+  const id = createHash('sha256').update(identity).digest('hex').slice(0, 32);
+  KNOWN_IDS.set(head, id);
+  return id;
 }
 
 export function bytesNameOf(id: string, checksum: number | undefined): string {

@@ -2,10 +2,12 @@ import { crc32c } from '@stampede/client';
 import type { CacheDisk, CacheFile } from './cache-disk.js';
 import type { CacheEntry } from './cache-index.js';
 import { bytesNameOf, sumsNameOf } from './cache-name.js';
-import { CELL_BYTES, Sums } from './sums.js';
+import { CELL_BYTES, SINGLE_BYTES_MAX, Sums } from './sums.js';
 
 /** So many cells may be forgotten by a crash. */
-const UNSAVED_COUNT_MAX = 1024;
+const UNSAVED_COUNT_MAX = 4096;
+/** For cells of which only a part is wanted; all of one must be read to compare it. */
+const EDGE = Buffer.allocUnsafeSlow(SINGLE_BYTES_MAX);
 const VERIFY_BYTES = 1024 * 1024;
 
 /** A file of the cache that is open: its bytes and their checksums. */
@@ -42,6 +44,32 @@ export class CachedFile {
     const bytes = Buffer.allocUnsafeSlow(length);
     const count = await this.#file.read(offset, bytes);
     return count === length && this.sums.match(offset, bytes) ? bytes : 'damaged';
+  }
+
+  /** As `read`, into `into` from any offset on, where the bytes need no waiting for the disk. */
+  readNow(offset: number, into: Uint8Array): 'read' | 'not now' | 'damaged' {
+    const { cellBytes, sizeBytes } = this.sums;
+    const end = offset + into.byteLength;
+    let position = offset;
+    while (position < end) {
+      const cell = position - (position % cellBytes);
+      const cellEnd = Math.min(cell + cellBytes, sizeBytes);
+      const isWhole = cell === position && cellEnd <= end;
+      const stop = isWhole ? this.#wholeCellsEnd(position, end) : Math.min(cellEnd, end);
+      const bytes = isWhole
+        ? into.subarray(position - offset, stop - offset)
+        : EDGE.subarray(0, cellEnd - cell);
+      if (this.#file.readNow(cell, bytes) !== bytes.byteLength) return 'not now';
+      if (!this.sums.match(cell, bytes)) return 'damaged';
+      if (!isWhole) into.set(bytes.subarray(position - cell, stop - cell), position - offset);
+      position = stop;
+    }
+    return 'read';
+  }
+
+  #wholeCellsEnd(start: number, end: number): number {
+    const { cellBytes, sizeBytes } = this.sums;
+    return end >= sizeBytes ? sizeBytes : end - ((end - start) % cellBytes);
   }
 
   /** Whether every byte is still what was written. */

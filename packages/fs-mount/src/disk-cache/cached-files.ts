@@ -13,6 +13,8 @@ interface Use {
   /** What must be over before it is opened. Never rejects. */
   ready: Promise<void>;
   opened: Promise<CachedFile | undefined> | undefined;
+  /** What `opened` has become. */
+  file: CachedFile | undefined;
   userCount: number;
   /** Its files, once they are to be removed. */
   removed: readonly string[] | undefined;
@@ -67,11 +69,17 @@ export class CachedFiles {
     try {
       await use.ready;
       use.opened ??= CachedFile.open(this.#options.disk, entry);
-      return await run(await use.opened);
+      use.file = await use.opened;
+      return await run(use.file);
     } finally {
       use.userCount--;
       this.#settle(use);
     }
+  }
+
+  /** For who does not wait in between. */
+  findOpen(entry: CacheEntry): CachedFile | undefined {
+    return this.#uses.get(entry)?.file;
   }
 
   /** Whether files of that id are still being removed. */
@@ -100,6 +108,7 @@ export class CachedFiles {
       entry,
       ready: this.#closing.get(entry) ?? Promise.resolve(),
       opened: undefined,
+      file: undefined,
       userCount: 0,
       removed: undefined
     };

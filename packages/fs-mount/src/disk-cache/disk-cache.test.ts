@@ -5,7 +5,7 @@ import { pattern } from '../testing/drive.js';
 import { MemoryCacheDisk } from '../testing/memory-cache-disk.js';
 import { settle, VirtualClock } from '../testing/virtual-clock.js';
 import { DiskCache, type DiskCacheOptions } from './disk-cache.js';
-import { CELL_BYTES } from './sums.js';
+import { CELL_BYTES, SINGLE_BYTES_MAX } from './sums.js';
 
 const MIB = 1024 * 1024;
 const PATTERN = Buffer.from(pattern(24 * MIB));
@@ -67,7 +67,8 @@ async function isKept(cache: DiskCache, head: ObjectHead): Promise<boolean> {
 for (const [name, size] of [
   ['a byte', 1],
   ['a cell', CELL_BYTES],
-  ['a cell and a byte', CELL_BYTES + 1],
+  ['as much as fits one cell', SINGLE_BYTES_MAX],
+  ['a byte more', SINGLE_BYTES_MAX + 1],
   ['several MiB', 3 * MIB + 5]
 ] as const)
   t.test(`keeps a file of ${name}, also for the next mount`, async (t) => {
@@ -107,9 +108,31 @@ t.test('gives only what is there', async (t) => {
   await whole!.close();
 });
 
+t.test('gives what is at hand without waiting, from any offset on', async (t) => {
+  await using opened = await open();
+  const head = version(5 * CELL_BYTES + 7);
+  await fill(opened.cache, head);
+  const bytes = content(head);
+  const places = [0, 1, 100, CELL_BYTES - 1, CELL_BYTES, 2 * CELL_BYTES, 5 * CELL_BYTES, head.size - 1];
+  for (const start of places)
+    for (const end of [...places, head.size].filter((place) => place > start)) {
+      const into = Buffer.alloc(end - start);
+      t.ok(opened.cache.readNow(head, start, into));
+      t.ok(into.equals(bytes.subarray(start, end)), `[${start}, ${end})`);
+    }
+  opened.disk.isCold = true;
+  t.notOk(opened.cache.readNow(head, 0, Buffer.alloc(10)));
+  opened.disk.isCold = false;
+  const [name] = [...opened.disk.files.keys()];
+  opened.disk.files.get(name!)!.bytes[CELL_BYTES + 5]! ^= 1;
+  t.ok(opened.cache.readNow(head, 0, Buffer.alloc(CELL_BYTES)));
+  t.notOk(opened.cache.readNow(head, CELL_BYTES, Buffer.alloc(1)));
+  t.same(opened.events, [{ type: 'cacheDamaged', file: name }]);
+});
+
 t.test('does not keep parts of cells', async (t) => {
   await using opened = await open();
-  const head = version(3 * CELL_BYTES);
+  const head = version(8 * CELL_BYTES);
   await opened.cache.write(head, 100, content(head).subarray(100, 2 * CELL_BYTES + 50));
   t.ok(await opened.cache.read(head, CELL_BYTES, CELL_BYTES));
   t.notOk(await opened.cache.read(head, 0, CELL_BYTES));

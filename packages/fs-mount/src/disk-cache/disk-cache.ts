@@ -8,15 +8,15 @@ import type { CachedFile } from './cached-file.js';
 import { CachedFiles } from './cached-files.js';
 import { scanCache } from './scan-cache.js';
 import { SpaceGuard } from './space-guard.js';
-import { CELL_BYTES } from './sums.js';
+import { SINGLE_BYTES_MAX } from './sums.js';
 import { WorkQueue } from './work-queue.js';
 
 const WORK_AT_ONCE_MAX = 4;
 /** What waits to be written; more is not kept, so that a slow disk costs no memory. */
 const QUEUED_BYTES_MAX = 64 * 1024 * 1024;
 const FILE_COUNT_MAX = 250_000;
-/** A tenth of a gigabyte of checksums in a thousand files: what is larger stays in the store. */
-const FILE_BYTES_MAX = 256 * 1024 ** 3;
+/** Its checksums take 16 MiB of memory while it is open: what is larger stays in the store. */
+const FILE_BYTES_MAX = 64 * 1024 ** 3;
 /** How long nothing is written after the disk refused something. */
 const PAUSE_MS = 10_000;
 /** A file up to here is read through while its opening waits; a larger one in the background, for the next opening. */
@@ -91,6 +91,17 @@ export class DiskCache {
       this.#damaged(entry);
       return undefined;
     });
+  }
+
+  /** Copies bytes of a version from any offset on where that needs no waiting; false where it does, or they are not there. */
+  readNow(head: ObjectHead, offset: number, into: Uint8Array): boolean {
+    const entry = this.#find(head);
+    const file = entry && this.#files.findOpen(entry);
+    if (!file?.sums.covers(offset, offset + into.byteLength)) return false;
+    this.#index.touch(entry!);
+    const result = file.readNow(offset, into);
+    if (result === 'damaged') this.#damaged(entry!);
+    return result === 'read';
   }
 
   /**
@@ -174,7 +185,7 @@ export class DiskCache {
   async #write(head: ObjectHead, offset: number, bytes: Uint8Array): Promise<void> {
     const id = cacheIdOf(head);
     if (this.#isClosed || this.#files.isRemoving(id)) return;
-    if (head.size <= CELL_BYTES) return this.#writeSingle(id, head, bytes);
+    if (head.size <= SINGLE_BYTES_MAX) return this.#writeSingle(id, head, bytes);
     const known = this.#index.find(id);
     const entry = known ?? newEntry(id, head.size, undefined);
     if (!known) {

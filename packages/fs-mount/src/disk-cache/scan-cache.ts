@@ -1,7 +1,7 @@
 import type { CacheDisk, ListedFile } from './cache-disk.js';
 import { type CacheEntry, CacheIndex } from './cache-index.js';
 import { type CacheName, parseCacheName } from './cache-name.js';
-import { CELL_BYTES } from './sums.js';
+import { SINGLE_BYTES_MAX } from './sums.js';
 
 interface Found {
   readonly entry: CacheEntry;
@@ -37,7 +37,7 @@ function entryOf(
   sums: Map<string, Parsed>
 ): CacheEntry | undefined {
   if (parsed?.type === 'single') {
-    if (sizeBytes === 0 || sizeBytes > CELL_BYTES) return undefined;
+    if (sizeBytes === 0 || sizeBytes > SINGLE_BYTES_MAX) return undefined;
     return { id: parsed.id, checksum: parsed.checksum, sizeBytes, usedBytes, isTrusted: false };
   }
   const its = parsed && sums.get(parsed.id);

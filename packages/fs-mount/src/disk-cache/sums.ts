@@ -1,7 +1,9 @@
 import { crc32c } from '@stampede/client';
 
-/** The unit of checksums: what is read from the disk at least. */
-export const CELL_BYTES = 64 * 1024;
+/** The unit of checksums: what is read from the disk at least, and therefore small. */
+export const CELL_BYTES = 16 * 1024;
+/** A file up to here is one cell, whose checksum is in its name. */
+export const SINGLE_BYTES_MAX = 64 * 1024;
 
 const VERSION = 1;
 const HEAD_BYTES = 16;
@@ -21,13 +23,15 @@ const WORD = 2 ** 32;
 /** Which cells of a file are there, and the CRC32C of each. */
 export class Sums {
   readonly sizeBytes: number;
+  readonly cellBytes: number;
   readonly #bits: Uint32Array;
   readonly #checksums: Uint32Array;
   #count = 0;
 
   constructor(sizeBytes: number) {
     this.sizeBytes = sizeBytes;
-    const cellCount = Math.ceil(sizeBytes / CELL_BYTES);
+    this.cellBytes = sizeBytes <= SINGLE_BYTES_MAX ? SINGLE_BYTES_MAX : CELL_BYTES;
+    const cellCount = Math.ceil(sizeBytes / this.cellBytes);
     this.#bits = new Uint32Array(Math.ceil(cellCount / 32));
     this.#checksums = new Uint32Array(cellCount);
   }
@@ -47,7 +51,8 @@ export class Sums {
   /** Whether the bytes [start, end) are there. */
   covers(start: number, end: number): boolean {
     if (this.isWhole) return true;
-    for (let cell = Math.floor(start / CELL_BYTES); cell * CELL_BYTES < end; cell++)
+    const { cellBytes } = this;
+    for (let cell = Math.floor(start / cellBytes); cell * cellBytes < end; cell++)
       if (!this.has(cell)) return false;
     return true;
   }
@@ -60,9 +65,10 @@ export class Sums {
 
   /** Whether bytes that begin with the cell at `offset` and end with one, or with the file, are those that were written. */
   match(offset: number, bytes: Uint8Array): boolean {
-    for (let position = 0; position < bytes.byteLength; position += CELL_BYTES) {
-      const expected = this.#checksums[(offset + position) / CELL_BYTES];
-      if (crc32c(bytes.subarray(position, position + CELL_BYTES)) !== expected) return false;
+    const { cellBytes } = this;
+    for (let position = 0; position < bytes.byteLength; position += cellBytes) {
+      const expected = this.#checksums[(offset + position) / cellBytes];
+      if (crc32c(bytes.subarray(position, position + cellBytes)) !== expected) return false;
     }
     return true;
   }
@@ -70,7 +76,7 @@ export class Sums {
   encode(): Uint8Array {
     const bytes = Buffer.alloc(encodedBytes(this.cellCount));
     const words = new Uint32Array(bytes.buffer, bytes.byteOffset, bytes.byteLength / 4);
-    words.set([VERSION, CELL_BYTES, this.sizeBytes % WORD, Math.floor(this.sizeBytes / WORD)]);
+    words.set([VERSION, this.cellBytes, this.sizeBytes % WORD, Math.floor(this.sizeBytes / WORD)]);
     words.set(this.#bits, HEAD_BYTES / 4);
     words.set(this.#checksums, HEAD_BYTES / 4 + this.#bits.length);
     words[words.length - 1] = crc32c(bytes.subarray(0, -4));
@@ -85,7 +91,8 @@ export class Sums {
     new Uint8Array(words.buffer).set(bytes);
     if (words.at(-1) !== crc32c(bytes.subarray(0, -4))) return undefined;
     const [version, cellBytes, low = 0, high = 0] = words;
-    if (version !== VERSION || cellBytes !== CELL_BYTES || low + high * WORD !== sizeBytes) return undefined;
+    if (version !== VERSION || cellBytes !== sums.cellBytes || low + high * WORD !== sizeBytes)
+      return undefined;
     const checksumsAt = HEAD_BYTES / 4 + sums.#bits.length;
     sums.#bits.set(words.subarray(HEAD_BYTES / 4, checksumsAt));
     sums.#checksums.set(words.subarray(checksumsAt, -1));

@@ -14,6 +14,8 @@ export class MemoryCacheDisk implements CacheDisk {
   readonly calls: string[] = [];
   space_: DiskSpace = { totalBytes: 2 ** 40, freeBytes: 2 ** 40 };
   failing: ((call: string, name: string) => boolean) | undefined;
+  /** Nothing can be read without waiting. */
+  isCold = false;
   openCount = 0;
   isClosed = false;
   #now = 0;
@@ -69,6 +71,13 @@ export class MemoryCacheDisk implements CacheDisk {
       read: async (offset, into) => {
         this.#called('readAt', name);
         file.usedAtMs = ++this.#now;
+        const part = file.bytes.subarray(offset, offset + into.byteLength);
+        into.set(part);
+        return part.byteLength;
+      },
+      readNow: (offset, into) => {
+        this.#called('readNow', name);
+        if (this.isCold) return 0;
         const part = file.bytes.subarray(offset, offset + into.byteLength);
         into.set(part);
         return part.byteLength;

@@ -17,6 +17,8 @@ export interface Addon {
   receiveDevice(socket: number): number;
   closeDescriptor(descriptor: number): number;
   lockFile(descriptor: number): number;
+  /** How many bytes were in the kernel's cache; 0 also for what cannot be read. */
+  readNow(descriptor: number, into: Uint8Array, offset: number): number;
   attach(
     device: number,
     slots: readonly Buffer[],

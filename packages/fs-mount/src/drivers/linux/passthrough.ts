@@ -42,6 +42,8 @@ export interface PassthroughOptions {
 export class Passthrough {
   readonly #options: PassthroughOptions;
   readonly #modes = new Map<Node, OpenMode>();
+  /** Inodes that are being opened for the first time; others that only read wait for how that ends. */
+  readonly #beginnings = new Map<Node, Promise<OpenMode | undefined>>();
   /** One inode a file: changes of the one must not show in another. */
   readonly #usedFiles = new Set<string>();
   #channel: Channel | undefined;
@@ -78,11 +80,16 @@ export class Passthrough {
         await this.forgetAttributes(node);
         return 'stale';
       }
-      const backing = this.#mayBegin(state, flags) ? await this.#openBacking(state) : undefined;
-      if (!backing) return this.#begin(node, undefined);
-      if (!node.successor && !this.#modes.has(node)) return this.#begin(node, backing);
-      // Another open was quicker: its way is the inode's.
-      await backing.close();
+      if (!this.#mayBegin(state, flags)) return this.#begin(node, undefined);
+      const beginning = this.#beginnings.get(node);
+      if (beginning) {
+        await beginning;
+        continue;
+      }
+      const begun = this.#beginPassing(node, state);
+      this.#beginnings.set(node, begun);
+      const first = await begun;
+      if (first) return first;
     }
   }
 
@@ -140,6 +147,18 @@ export class Passthrough {
     await new Promise<void>((resolve) => {
       if (this.#options.addon.notify(channel, writer.bytes, resolve) !== 0) resolve();
     });
+  }
+
+  /** Undefined where another open was quicker meanwhile: its way is the inode's. */
+  async #beginPassing(node: Node, state: FileState): Promise<OpenMode | undefined> {
+    try {
+      const backing = await this.#openBacking(state);
+      if (!node.successor && !this.#modes.has(node)) return this.#begin(node, backing);
+      await backing?.close();
+      return undefined;
+    } finally {
+      this.#beginnings.delete(node);
+    }
   }
 
   #begin(node: Node, backing: Backing | undefined): OpenMode {
