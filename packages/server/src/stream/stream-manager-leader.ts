@@ -7,6 +7,8 @@ export const STREAM_MANAGER_ELECTION = 'stream-manager';
 const LEASE_MS = 5000;
 const SWEEP_MS = 60_000;
 const RETRY_MS = 1000;
+/** For so long calls wait for the next term, when one has ended only to read the tables again. */
+const NEXT_TERM_MS = 1000;
 
 export interface StreamManagerLeaderOptions extends Omit<StreamManagerOptions, 'leadership'> {
   /** Of this process, for those who look who leads. */
@@ -20,6 +22,9 @@ export class StreamManagerLeader implements StreamManagerApi {
   readonly #options: StreamManagerLeaderOptions;
   readonly #closed = new AbortController();
   #manager: StreamManager | undefined;
+  /** Calls that wait for it. */
+  readonly #waiting = new Set<() => void>();
+  #isBetweenTerms = false;
   #leading: Promise<void> = Promise.resolve();
   #sweepTimer: Disposable | undefined;
 
@@ -72,9 +77,11 @@ export class StreamManagerLeader implements StreamManagerApi {
       const leadership = await metaStore.campaign(STREAM_MANAGER_ELECTION, candidate, { lease, signal });
       const manager = await StreamManager.open({ ...this.#options, leadership });
       this.#manager = manager;
+      this.#endWaiting();
       onLeading();
-      await aborted(AbortSignal.any([leadership.lost, signal]));
+      await aborted(AbortSignal.any([leadership.lost, signal, manager.inDoubt]));
       this.#manager = undefined;
+      this.#isBetweenTerms = !leadership.lost.aborted;
       await manager.close();
     } finally {
       await this.#revoke(lease);
@@ -101,7 +108,7 @@ export class StreamManagerLeader implements StreamManagerApi {
 
   async sweep(): Promise<void> {
     await this.#options.beforeSweep?.();
-    await this.#get().sweep();
+    await (await this.#get()).sweep();
   }
 
   async close(): Promise<void> {
@@ -110,20 +117,40 @@ export class StreamManagerLeader implements StreamManagerApi {
     await this.#leading;
   }
 
-  #get(): StreamManager {
-    if (this.#manager) return this.#manager;
+  #endWaiting(): void {
+    this.#isBetweenTerms = false;
+    for (const wake of this.#waiting) wake();
+    this.#waiting.clear();
+  }
+
+  async #get(): Promise<StreamManager> {
+    const { clock } = this.#options;
+    const endMs = clock.monotonicMs() + NEXT_TERM_MS;
+    while (this.#isBetweenTerms || this.#manager?.inDoubt.aborted) {
+      const leftMs = endMs - clock.monotonicMs();
+      if (leftMs <= 0 || this.#closed.signal.aborted) break;
+      const woken = new AbortController();
+      this.#waiting.add(() => woken.abort());
+      await clock.sleep(leftMs, AbortSignal.any([woken.signal, this.#closed.signal])).catch(() => undefined);
+    }
+    if (this.#manager && !this.#manager.inDoubt.aborted) return this.#manager;
     throw new StoreError('ServiceUnavailable', 'This stream manager does not lead now. Ask the leader.');
   }
 
-  openStream: StreamManagerApi['openStream'] = async (message) => await this.#get().openStream(message);
+  openStream: StreamManagerApi['openStream'] = async (message) =>
+    await (await this.#get()).openStream(message);
   allocateExtent: StreamManagerApi['allocateExtent'] = async (message) =>
-    await this.#get().allocateExtent(message);
-  sealExtent: StreamManagerApi['sealExtent'] = async (message) => await this.#get().sealExtent(message);
+    await (await this.#get()).allocateExtent(message);
+  sealExtent: StreamManagerApi['sealExtent'] = async (message) =>
+    await (await this.#get()).sealExtent(message);
   releaseExtents: StreamManagerApi['releaseExtents'] = async (message) =>
-    await this.#get().releaseExtents(message);
-  moveExtents: StreamManagerApi['moveExtents'] = async (message) => await this.#get().moveExtents(message);
-  findExtent: StreamManagerApi['findExtent'] = async (message) => await this.#get().findExtent(message);
-  reportDamage: StreamManagerApi['reportDamage'] = async (message) => await this.#get().reportDamage(message);
+    await (await this.#get()).releaseExtents(message);
+  moveExtents: StreamManagerApi['moveExtents'] = async (message) =>
+    await (await this.#get()).moveExtents(message);
+  findExtent: StreamManagerApi['findExtent'] = async (message) =>
+    await (await this.#get()).findExtent(message);
+  reportDamage: StreamManagerApi['reportDamage'] = async (message) =>
+    await (await this.#get()).reportDamage(message);
 }
 
 function aborted(signal: AbortSignal): Promise<void> {

@@ -75,6 +75,11 @@ export class StreamManager implements StreamManagerApi {
     return new StreamManager(options, await StreamTables.load(options.metaStore, options.leadership));
   }
 
+  /** Aborts when it does not know its tables any more: its leadership must end. */
+  get inDoubt(): AbortSignal {
+    return this.#tables.inDoubt;
+  }
+
   async openStream({ streamId, epoch }: OpenStreamMessage): Promise<OpenStreamAnswer> {
     return await this.#locks.run(streamId, async () => {
       const known = this.#tables.findStream(streamId);

@@ -196,3 +196,36 @@ t.test('one bad read while the only replica recovers cuts nothing that was ackno
     t.equal(fixture.eventsOf('extent-sealed-damaged').length, 0);
   }
 });
+
+t.test('nothing is deleted by tables that may be old', async (t) => {
+  let isArmed = false;
+  let isDown = false;
+  const wrapMetaStore = forgetfulStore(
+    (keys) => {
+      const isAllocation =
+        isArmed && keys.length === 2 && keys.some((key) => key.startsWith('streams/extent/'));
+      if (!isAllocation) return false;
+      isArmed = false;
+      isDown = true;
+      return true;
+    },
+    () => isDown
+  );
+  await using fixture = await StreamFixture.start({ wrapMetaStore });
+  const stream = await openLog(fixture, 1);
+  isArmed = true;
+  const appending = codeOf(appendBlocks(stream, [1]));
+  await fixture.clock.advance(1);
+  t.ok(isDown, 'the answer to the allocation was lost');
+  // Whatever becomes of the call, the extent is in the list.
+  const sweeping = codeOf(fixture.layer.sweep());
+  await fixture.clock.advance(1);
+  isDown = false;
+  await fixture.until(sweeping);
+  await fixture.until(appending);
+  const again = await openLog(fixture, 2);
+  const files = (await fixture.extentPaths(0)).map((path) => Number(/(\d+)\.extent$/.exec(path)![1]));
+  for (const { extentId } of again.extents()) t.ok(files.includes(extentId), `extent ${extentId} is there`);
+  t.ok(again.extents().length > 0);
+  await fixture.until(appendBlocks(again, [2]));
+});

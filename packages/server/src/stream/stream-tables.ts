@@ -1,5 +1,13 @@
-import { type ExtentId, extentId, type MemberId, StoreError, type StreamId, streamId } from '../api/index.js';
-import type { Leadership, MetaEntry, MetaStore } from '../coordination/index.js';
+import {
+  type ExtentId,
+  extentId,
+  isStoreError,
+  type MemberId,
+  StoreError,
+  type StreamId,
+  streamId
+} from '../api/index.js';
+import type { Leadership, MetaEntry, MetaStore, MetaTransaction } from '../coordination/index.js';
 
 /*
  * The stream manager's tables in the meta store, values as JSON:
@@ -48,7 +56,12 @@ interface Cached<Value> {
   readonly revision: number;
 }
 
-/** A copy of the tables that the leading stream manager holds; it changes only by transactions that carry its proof. */
+/**
+ * A copy of the tables that the leading stream manager holds; it changes only by transactions that carry its proof. When
+ * nobody knows what became of one, the copy is of no use any more, not even to look something up: what seems to belong to
+ * nobody may have been given to a stream. Reading again does not help, as the transaction may still come. The next
+ * leadership can read, since the earlier one's proof is gone then.
+ */
 export class StreamTables {
   readonly #metaStore: MetaStore;
   readonly #leadership: Leadership;
@@ -58,6 +71,7 @@ export class StreamTables {
   readonly #listings = new Map<ExtentId, number>();
   /** Those of #extents that are not in #listings. */
   readonly #unlisted = new Set<ExtentId>();
+  readonly #doubt = new AbortController();
   #nextId = 0;
   #idsEnd = 0;
   #allocating: Promise<void> | undefined;
@@ -80,20 +94,29 @@ export class StreamTables {
     return tables;
   }
 
+  /** Aborts when the tables may be other than this copy: every call fails from then on. */
+  get inDoubt(): AbortSignal {
+    return this.#doubt.signal;
+  }
+
   findStream(id: StreamId): StreamRecord | undefined {
+    this.#requireCertain();
     return this.#streams.get(id)?.value;
   }
 
   findExtent(id: ExtentId): ExtentRecord | undefined {
+    this.#requireCertain();
     return this.#extents.get(id)?.value;
   }
 
   *extents(): Iterable<readonly [ExtentId, ExtentRecord]> {
+    this.#requireCertain();
     for (const [id, cached] of this.#extents) yield [id, cached.value];
   }
 
   /** Extents that are in no list: nothing can refer to them any more. */
   unlisted(): readonly ExtentId[] {
+    this.#requireCertain();
     return [...this.#unlisted];
   }
 
@@ -127,8 +150,8 @@ export class StreamTables {
 
   /**
    * Applies a change if nothing that it touches was changed by anyone else, in one durable step.
-   * @throws StoreError `ServiceUnavailable` when it was, or when this manager does not lead any more: the outcome is
-   * as the tables, read again, say.
+   * @throws StoreError `ServiceUnavailable` when it was, or when this manager does not lead any more, or an error of the
+   * meta store: it may have been applied, or be applied later, and the tables are in doubt.
    */
   async commit({ streams = new Map(), extents = new Map() }: TableChange): Promise<void> {
     const puts: { key: string; value: Uint8Array }[] = [];
@@ -143,17 +166,26 @@ export class StreamTables {
       if (record) puts.push({ key: extentKey(id), value: encode(record) });
       else deletes.push(extentKey(id));
     }
-    const keys = [...puts.map((put) => put.key), ...deletes];
+    const revision = await this.#transact({ compares, puts, deletes });
+    for (const { key, value } of puts) this.#remember(key, { value, revision });
+    for (const key of deletes) this.#remember(key, undefined);
+  }
+
+  async #transact(transaction: MetaTransaction): Promise<number> {
+    this.#requireCertain();
     try {
-      const result = await this.#metaStore.transact({ compares, puts, deletes });
-      if (!result.committed) throw notLeading();
-      const { revision } = result;
-      for (const { key, value } of puts) this.#remember(key, { value, revision });
-      for (const key of deletes) this.#remember(key, undefined);
+      const result = await this.#metaStore.transact(transaction);
+      if (result.committed) return result.revision;
     } catch (error) {
-      for (const key of keys) this.#remember(key, await this.#metaStore.find(key));
+      if (!isStoreError(error, 'InvalidArgument', 'SlowDown')) this.#doubt.abort();
       throw error;
     }
+    this.#doubt.abort();
+    throw notLeading();
+  }
+
+  #requireCertain(): void {
+    if (this.#doubt.signal.aborted) throw notLeading();
   }
 
   #remember(key: string, entry: Pick<MetaEntry, 'value' | 'revision'> | undefined): void {
@@ -207,5 +239,8 @@ function decode<Value>({ value }: Pick<MetaEntry, 'value'>): Value {
 }
 
 function notLeading(): StoreError {
-  return new StoreError('ServiceUnavailable', 'Another stream manager changed the tables. Ask the leader.');
+  return new StoreError(
+    'ServiceUnavailable',
+    'The tables may have changed. Ask the stream manager that leads.'
+  );
 }
