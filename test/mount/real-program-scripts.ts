@@ -33,7 +33,7 @@ export const REAL_PROGRAM_SCRIPTS: readonly RealProgramScript[] = [
     needs: ['rsync', 'setfattr'],
     script: `${TREE}
       rsync -aX src/ dst/; rsync -aXi src/ dst/; echo first
-      touch -d '2003-01-01 UTC' src/none; echo more >> src/one/numbers; rm src/sparse; chmod 640 "src/with blank/é"; touch -d '2003-01-01 UTC' src
+      touch -d '2003-01-01 UTC' src/none; echo more >> src/one/numbers; rm src/sparse; chmod 640 "src/with blank/é"
       rsync -aXi --delete src/ dst/ | sort; rsync -aXi --delete src/ dst/; rsync -aXnci src/ dst/`
   },
   {

@@ -1,6 +1,7 @@
 import type { PosixAttributes, StoreCalls } from '@stampede/client';
 import { type Attributes, S_IFDIR, timestampOfMs } from './attributes.js';
 import type { Clock } from './clock.js';
+import type { DirectoryTimes } from './directory-times.js';
 import type { Entries, Found } from './entries.js';
 import type { FileState } from './file-state.js';
 import type { OpenFiles } from './open-files.js';
@@ -13,6 +14,7 @@ export interface AttributeChangesOptions {
   readonly entries: Entries;
   readonly files: OpenFiles;
   readonly clock: Clock;
+  readonly times: DirectoryTimes;
 }
 
 type Existing = Exclude<Found, { readonly type: 'none' }>;
@@ -63,8 +65,9 @@ export class AttributeChanges {
     attributes: PosixAttributes,
     removedXattr?: string
   ): Promise<void> {
-    const { store, bucket, clock, entries } = this.#options;
+    const { store, bucket, clock, entries, times } = this.#options;
     const { key } = found.target;
+    if (attributes.mtime) times.forget(key);
     if (key === '') {
       this.#rootAttributes = { ...this.#rootAttributes, ...directoryAttributesOf(attributes) };
       return;

@@ -8,6 +8,7 @@ import {
   S_IFMT,
   S_IFREG
 } from './attributes.js';
+import type { DirectoryTimes } from './directory-times.js';
 import type { FileState } from './file-state.js';
 import { Lookup } from './lookup.js';
 import type { OpenFiles } from './open-files.js';
@@ -36,6 +37,7 @@ export interface EntriesOptions {
   readonly files: OpenFiles;
   readonly removals: Removals;
   readonly defaults: AttributeDefaults;
+  readonly times: DirectoryTimes;
 }
 
 /** What the mount shows: the store, with the changes that it does not have yet laid over. */
@@ -83,9 +85,7 @@ export class Entries {
   }
 
   attributes(found: Exclude<Found, { readonly type: 'none' }>): Attributes {
-    return found.type === 'state'
-      ? found.state.attributes()
-      : attributesOfStat(found, this.#options.defaults);
+    return found.type === 'state' ? found.state.attributes() : this.#attributesOf(found.target, found);
   }
 
   /** The names in a directory, in pages and in no particular order. */
@@ -112,13 +112,19 @@ export class Entries {
   }
 
   #knownAttributes(target: Target): Attributes | 'gone' | undefined {
-    const { files, removals, defaults } = this.#options;
+    const { files, removals } = this.#options;
     const state = files.find(target.key);
     if (state) return state.attributes();
     if (removals.has(target.key)) return 'gone';
     const stat = this.#lookup.findKnown(target);
     if (!stat) return undefined;
-    return stat.type === 'none' ? 'gone' : attributesOfStat(stat, defaults);
+    return stat.type === 'none' ? 'gone' : this.#attributesOf(target, stat);
+  }
+
+  #attributesOf({ key }: Target, stat: Exclude<StatResult, { readonly type: 'none' }>): Attributes {
+    const { defaults, times } = this.#options;
+    const attributes = attributesOfStat(stat, defaults);
+    return stat.type === 'directory' ? times.latest(key, attributes) : attributes;
   }
 
   /** Whether a directory has a name in it that the store does not know yet. */

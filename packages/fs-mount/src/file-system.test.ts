@@ -487,6 +487,31 @@ t.test('writing moves mtime, reading does not', async (t) => {
   t.equal((await fileSystem.getattr('/f')).mtime.seconds, before.seconds + 10);
 });
 
+t.test('a directory shows when names came and went, until its times are set', async (t) => {
+  await using drive = await startDrive();
+  const { fileSystem, clock } = drive;
+  const old = { seconds: 5, nanoseconds: 6 };
+  const steps: readonly (() => Promise<unknown>)[] = [
+    () => writeFile(fileSystem, '/d/f', 'x'),
+    () => fileSystem.rename('/d/f', '/d/g'),
+    () => fileSystem.unlink('/d/g'),
+    () => fileSystem.mkdir('/d/sub', 0o755),
+    () => fileSystem.rmdir('/d/sub'),
+    () => fileSystem.symlink('/d/link', 'g')
+  ];
+  await fileSystem.mkdir('/d', 0o755);
+  for (const step of steps) {
+    await fileSystem.utimens('/d', old, old);
+    t.same((await fileSystem.getattr('/d')).mtime, old);
+    await clock.advance(1000);
+    await step();
+    t.equal((await fileSystem.getattr('/d')).mtime.seconds, Math.floor(clock.nowMs() / 1000));
+  }
+  await fileSystem.utimens('/d', old, old);
+  await writeFile(fileSystem, '/d/link', 'other bytes of a file that is there');
+  t.same((await fileSystem.getattr('/d')).mtime, old);
+});
+
 t.test('cutting an empty file to nothing moves its mtime, as a stamp file of make needs', async (t) => {
   await using drive = await startDrive();
   const { fileSystem, clock, store } = drive;

@@ -4,6 +4,7 @@ import { AttributeChanges } from './attribute-changes.js';
 import { type Attributes, S_IFLNK, S_IFMT, S_IFREG } from './attributes.js';
 import { BlockCache } from './block-cache.js';
 import { ChangeWatch } from './change-watch.js';
+import { DirectoryTimes } from './directory-times.js';
 import type { DiskCache } from './disk-cache/index.js';
 import { Entries, type Found, type NamedEntry, posixAttributesOf } from './entries.js';
 import { FileSystemError } from './errno.js';
@@ -68,12 +69,15 @@ export class FileSystem {
   readonly #space: SpaceReader;
   readonly #watch: ChangeWatch;
   readonly #changes: AttributeChanges;
+  readonly #times: DirectoryTimes;
 
   constructor(options: FileSystemOptions) {
     this.#options = options;
     const { store, bucket, clock, onEvent } = options;
     const { uid, gid, umask } = options;
     const defaults = { uid, gid, umask, mountedAtMs: clock.nowMs() };
+    this.#times = new DirectoryTimes(clock);
+    const times = this.#times;
     const cache = new AttributeCache({
       entryCountMax: options.attributeCountMax,
       ttlMs: options.attributeTtlMs,
@@ -121,14 +125,16 @@ export class FileSystem {
       cache,
       files: this.#files,
       removals: this.#removals,
-      defaults
+      defaults,
+      times
     });
     this.#changes = new AttributeChanges({
       store,
       bucket,
       clock,
       entries: this.#entries,
-      files: this.#files
+      files: this.#files,
+      times
     });
     this.#namespace = new Namespace({
       store,
@@ -137,6 +143,7 @@ export class FileSystem {
       files: this.#files,
       removals: this.#removals,
       clock,
+      times,
       newReadAhead: () => this.#newReadAhead()
     });
     this.#space = new SpaceReader(store, bucket, clock);
@@ -203,6 +210,7 @@ export class FileSystem {
     }
     await this.#removals.flush(key);
     const state = this.#files.find(key) ?? this.#files.create(key, attributes);
+    this.#times.nameChanged(key);
     return this.#openState(state, options);
   }
 

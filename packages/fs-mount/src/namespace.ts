@@ -1,6 +1,7 @@
 import { isStoreError, type PosixAttributes, type StoreCalls } from '@stampede/client';
 import { S_IFDIR, S_IFLNK, S_IFMT, timestampOfMs } from './attributes.js';
 import type { Clock } from './clock.js';
+import type { DirectoryTimes } from './directory-times.js';
 import type { Entries, Found } from './entries.js';
 import { FileSystemError } from './errno.js';
 import type { FileState } from './file-state.js';
@@ -17,6 +18,7 @@ export interface NamespaceOptions {
   readonly files: OpenFiles;
   readonly removals: Removals;
   readonly clock: Clock;
+  readonly times: DirectoryTimes;
   readonly newReadAhead: () => ReadAhead;
 }
 
@@ -61,7 +63,7 @@ export class Namespace {
   }
 
   async unlink(path: string, options: UnlinkOptions = {}): Promise<void> {
-    const { entries, files, removals, store, bucket, newReadAhead } = this.#options;
+    const { entries, files, removals, store, bucket, times, newReadAhead } = this.#options;
     if (entries.dropAlias(path)) return;
     const found = await entries.find(path);
     if (found.type === 'none') throw noEntry(path);
@@ -77,10 +79,11 @@ export class Namespace {
       else await store.objects.delete({ bucket, key });
     }
     entries.changed(key, { type: 'none' });
+    times.nameChanged(key);
   }
 
   async rmdir(path: string): Promise<void> {
-    const { entries, removals, store, bucket } = this.#options;
+    const { entries, removals, store, bucket, times } = this.#options;
     const found = await entries.find(path);
     if (found.type === 'none') throw noEntry(path);
     if (found.type !== 'directory') throw new FileSystemError('ENOTDIR', `${path} is a file`);
@@ -91,10 +94,12 @@ export class Namespace {
     await this.#keepParent(key);
     await store.objects.delete({ bucket, key: `${key}/`, onlyIfPrefixEmpty: true });
     entries.changed(key, { type: 'none' });
+    times.forget(key);
+    times.nameChanged(key);
   }
 
   async rename(from: string, to: string, options: RenameOptions = {}): Promise<void> {
-    const { entries } = this.#options;
+    const { entries, times } = this.#options;
     const [source, target] = await Promise.all([entries.find(from), entries.find(to)]);
     if (source.type === 'none') throw noEntry(from);
     if (source.target.key === target.target.key) return;
@@ -104,6 +109,8 @@ export class Namespace {
     if (options.exchange) await this.#exchange(source, target, to);
     else if (source.type === 'directory') await this.#renameDirectory(source, target, { from, to });
     else await this.#renameFile(source, target, { to, alias: options.alias });
+    times.nameChanged(source.target.key);
+    times.nameChanged(target.target.key);
   }
 
   async #exchange(source: Found, target: Found, to: string): Promise<void> {
@@ -152,7 +159,7 @@ export class Namespace {
     target: Found,
     { from, to }: { readonly from: string; readonly to: string }
   ): Promise<void> {
-    const { entries, files, removals, store, bucket } = this.#options;
+    const { entries, files, removals, store, bucket, times } = this.#options;
     const prefix = `${source.target.key}/`;
     const newPrefix = `${target.target.key}/`;
     if (entries.isRoot(source.target)) throw new FileSystemError('EBUSY', 'the root of a mount stays');
@@ -171,6 +178,8 @@ export class Namespace {
     await this.#holding(states, () => store.objects.renamePrefix({ bucket, prefix, to: newPrefix }));
     for (const state of states) files.rename(state, newPrefix + state.key.slice(prefix.length));
     entries.moveAliases(from, to);
+    times.forget(target.target.key);
+    times.moveTree(source.target.key, target.target.key);
     entries.forgetTree(source.target.key);
     entries.forgetTree(target.target.key);
     entries.changed(source.target.key, { type: 'none' });
@@ -210,7 +219,7 @@ export class Namespace {
   }
 
   async #putEmpty(storeKey: string, attributes: PosixAttributes, key: string): Promise<void> {
-    const { entries, store, bucket, clock } = this.#options;
+    const { entries, store, bucket, clock, times } = this.#options;
     const now = timestampOfMs(clock.nowMs());
     try {
       const head = await store.objects.put({
@@ -222,6 +231,7 @@ export class Namespace {
       });
       const isDirectory = ((attributes.mode ?? 0) & S_IFMT) === S_IFDIR;
       entries.changed(key, isDirectory ? { type: 'directory', head } : { type: 'object', head });
+      times.nameChanged(key);
     } catch (error) {
       if (!isStoreError(error, 'PreconditionFailed')) throw error;
       entries.forgetTree(key);

@@ -39,16 +39,15 @@ static void print_time(const char *name, struct timespec time) {
   else printf(" %s=now", name);
 }
 
-static void print_stat(const struct stat *found) {
+static void print_stat(const struct stat *found, int with_directory_times) {
   printf("%o %u:%u", found->st_mode, found->st_uid, found->st_gid);
-  if (S_ISDIR(found->st_mode)) return;
-  printf(" links=%lu size=%ld", (unsigned long)found->st_nlink, (long)found->st_size);
-  print_time("mtime", found->st_mtim);
+  if (!S_ISDIR(found->st_mode)) printf(" links=%lu size=%ld", (unsigned long)found->st_nlink, (long)found->st_size);
+  if (!S_ISDIR(found->st_mode) || with_directory_times) print_time("mtime", found->st_mtim);
 }
 
 static void say_stat(int result, const struct stat *found) {
   if (result < 0) return say(result);
-  print_stat(found);
+  print_stat(found, 1);
   printf("\n");
 }
 
@@ -122,8 +121,7 @@ static void print_tree(const char *path, int with_directory_times) {
     return;
   }
   printf("%s ", path);
-  print_stat(&found);
-  if (S_ISDIR(found.st_mode) && with_directory_times) print_time("mtime", found.st_mtim);
+  print_stat(&found, with_directory_times);
   print_xattrs(path);
   if (S_ISREG(found.st_mode)) print_content(path);
   if (S_ISLNK(found.st_mode)) {

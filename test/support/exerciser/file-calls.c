@@ -241,14 +241,21 @@ static void call_renameat2(char **f) {
   say(syscall(SYS_renameat2, AT_FDCWD, f[1], AT_FDCWD, f[2], flags));
 }
 
-/* A drive has no hard links. */
+/* A drive has no hard links, and the directory is what it was. */
 static void call_link(char **f) {
+  char *directory = strdup(f[2]), *end = strrchr(directory, '/');
+  if (end) *end = 0;
+  struct stat before = {0};
+  int is_known = stat(end ? directory : ".", &before) == 0;
   int result = link(f[1], f[2]);
   if (result == 0 && is_model) {
+    struct timespec times[2] = {before.st_atim, before.st_mtim};
     unlink(f[2]);
+    if (is_known) utimensat(AT_FDCWD, end ? directory : ".", times, 0);
     errno = EPERM;
     result = -1;
   }
+  free(directory);
   say(result);
 }
 

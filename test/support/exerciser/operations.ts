@@ -211,7 +211,7 @@ const KINDS: readonly Kind[] = [
       0o644
     ]
   },
-  { name: 'tree', weight: 0.5, fields: () => ['.'] }
+  { name: 'tree', weight: 0.5, fields: () => ['.', 'times'] }
 ];
 
 /** A script of `count` calls, one a line, that follows from the seed; the last one prints the whole tree. */
@@ -226,7 +226,7 @@ export function operationsOf(seed: number, count: number, abilities: Abilities):
     kind.note?.(tracks, fields);
     return [kind.name, ...fields].join('\t');
   });
-  return [...lines, 'tree\t.'];
+  return [...lines, 'tree\t.\ttimes'];
 }
 
 /** What there probably is: calls on it do more than fail. It is a guess, as nothing is known of answers. */
