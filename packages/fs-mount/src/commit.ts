@@ -33,7 +33,7 @@ export async function commitLayer(input: CommitInput): Promise<ObjectHead> {
   let head: ObjectHead;
   if (!layer.hasBytes && target.base) head = await setAttributes(input);
   else if (layer.upload || !fitsOneCall(layer)) head = await completeUpload(input);
-  else if (!target.base && input.size <= LIMITS.bodyBytesMax) head = await putWhole(input);
+  else if (!target.base && layer.extents.bytes === input.size) head = await putWhole(input);
   else head = await edit(input);
   if (layer.hasBytes && layer.removedXattrs.size > 0)
     head = await store.objects.setAttributes({ bucket, key, removeXattrs: [...layer.removedXattrs] });
@@ -42,7 +42,7 @@ export async function commitLayer(input: CommitInput): Promise<ObjectHead> {
 
 /** Whether a change is small enough to be one call, so that sending parts of it ahead gains nothing. */
 export function fitsOneCall(layer: Layer): boolean {
-  return layer.extents.bytes <= LIMITS.bodyBytesMax && layer.extents.count + 2 <= LIMITS.editCountMax;
+  return layer.extents.bytes <= LIMITS.bodyBytesMax && layer.stepCount <= LIMITS.editCountMax;
 }
 
 async function setAttributes({ store, target, layer }: CommitInput): Promise<ObjectHead> {
@@ -90,6 +90,8 @@ function editSteps(layer: Layer, size: number, base: ObjectHead | undefined): Ed
   const steps: EditStep[] = [];
   const cutAt = base ? layer.cutAt : 0;
   if (cutAt !== undefined) steps.push({ type: 'truncate', size: cutAt });
+  for (const { start, end } of base ? layer.holes.all() : [])
+    steps.push({ type: 'punch', offset: start, length: end - start });
   const [only] = layer.extents.all();
   if (base && layer.isAppendOnly && layer.extents.count === 1 && only && cutAt === undefined)
     return [{ type: 'write', length: only.length }];

@@ -77,6 +77,11 @@ export class DirtyExtents {
     }
   }
 
+  hasBytesIn(start: number, end: number): boolean {
+    const next = this.#extents[this.#indexAt(start)];
+    return next !== undefined && next.offset < end;
+  }
+
   /** The pieces of [start, end), in order, extents and gaps. */
   *pieces(start: number, end: number): Generator<Piece> {
     let position = start;
@@ -104,6 +109,24 @@ export class DirtyExtents {
       } else {
         this.#bytes -= last.offset + last.length - size;
         last.length = size - last.offset;
+      }
+    }
+  }
+
+  /** Forgets the bytes of [start, end). None of them may be in flight. */
+  punch(start: number, end: number): void {
+    for (let index = this.#indexAt(start); index < this.#extents.length; ) {
+      const extent = this.#extents[index]!;
+      if (extent.offset >= end) return;
+      assert(!extent.flight, 'bytes that are being uploaded are not punched');
+      const extentEnd = extent.offset + extent.length;
+      if (extentEnd > end)
+        this.#insert(index + 1, end, extent.buffer.subarray(end - extent.offset, extent.length));
+      if (extent.offset >= start) this.remove(extent);
+      else {
+        this.#bytes -= extentEnd - start;
+        extent.length = start - extent.offset;
+        index++;
       }
     }
   }
@@ -141,20 +164,19 @@ export class DirtyExtents {
         continue;
       }
       const part = bytes.subarray(position, position + BLOCK_BYTES);
-      const isStream = offset + position === this.#filledTo;
-      const buffer = this.#memory.allocate(isStream ? BLOCK_BYTES : part.byteLength);
-      buffer.set(part);
-      this.#extents.splice(at, 0, {
-        offset: offset + position,
-        length: part.byteLength,
-        buffer,
-        flight: undefined
-      });
+      this.#insert(at, offset + position, part);
       at++;
       position += part.byteLength;
-      this.#bytes += part.byteLength;
     }
     return at;
+  }
+
+  #insert(index: number, offset: number, bytes: Uint8Array): void {
+    const isStream = offset === this.#filledTo;
+    const buffer = this.#memory.allocate(isStream ? BLOCK_BYTES : bytes.byteLength);
+    buffer.set(bytes);
+    this.#extents.splice(index, 0, { offset, length: bytes.byteLength, buffer, flight: undefined });
+    this.#bytes += bytes.byteLength;
   }
 
   #grow(extent: DirtyExtent, length: number): void {

@@ -13,6 +13,17 @@ export interface FileHandleOptions {
   readonly writable: boolean;
 }
 
+export interface CloneRange {
+  readonly sourceOffset: number;
+  readonly offset: number;
+  readonly length: number;
+}
+
+/** Fewer bytes are sooner read and written than three calls are made. */
+const CLONE_BYTES_MIN = 1024 * 1024;
+/** What is said in an answer of 32 bits. */
+const CLONE_BYTES_MAX = 2 ** 31;
+
 /** One open(2) of a file. Bytes and attributes are those of the file's one state; only reading ahead is its own. */
 export class FileHandle {
   readonly #options: FileHandleOptions;
@@ -58,6 +69,41 @@ export class FileHandle {
   async truncate(size: number): Promise<void> {
     this.#assertWritable();
     await this.state.truncate(size);
+  }
+
+  /** Zeros [start, end) as far as they lie in the file, without storing any. */
+  async punch(start: number, end: number): Promise<void> {
+    this.#assertWritable();
+    await this.state.ranges.punch(start, end);
+  }
+
+  /** The first byte from `offset` on that is, or is not, in a hole; the end of the file is a hole. `ENXIO`: there is none. */
+  async seek(offset: number, wanted: 'data' | 'hole'): Promise<number> {
+    const found = await this.state.seek(offset, wanted);
+    if (found === undefined) throw new FileSystemError('ENXIO', `there is no ${wanted} behind ${offset}`);
+    return found;
+  }
+
+  /**
+   * Copies bytes of another open file without moving them, as far as it has them.
+   *
+   * @returns How many, or undefined when they must be read and written instead.
+   */
+  async cloneFrom(source: FileHandle, range: CloneRange): Promise<number | undefined> {
+    this.#assertWritable();
+    const { state: from } = source;
+    const lengthIn = (size: number) => Math.min(range.length, CLONE_BYTES_MAX, size - range.sourceOffset);
+    if (lengthIn(from.size) < CLONE_BYTES_MIN) return undefined;
+    await this.#options.files.commit(from);
+    const head = from.base;
+    if (!head || from.isDetached || lengthIn(head.size) < CLONE_BYTES_MIN) return undefined;
+    const length = lengthIn(head.size);
+    const isCloned = await this.state.ranges.clone(range.offset, {
+      head,
+      offset: range.sourceOffset,
+      length
+    });
+    return isCloned ? length : undefined;
   }
 
   /** For each close(2) of the file: what was written is durable on return. */

@@ -1,50 +1,39 @@
-import {
-  isStoreError,
-  LIMITS,
-  type ObjectHead,
-  type PosixAttributes,
-  type StoreCalls
-} from '@stampede/client';
+import { isStoreError, LIMITS, type ObjectHead, type PosixAttributes } from '@stampede/client';
 import { Mutex } from 'async-mutex';
-import { type AttributeDefaults, type Attributes, attributesOfFile, timestampOfMs } from './attributes.js';
-import type { Clock } from './clock.js';
+import type { Attributes } from './attributes.js';
 import { commitLayer, fitsOneCall } from './commit.js';
 import { FileSystemError } from './errno.js';
+import { FileAttributes, isHead } from './file-attributes.js';
 import type { FileMirror } from './file-mirror.js';
-import { Layer } from './layer.js';
+import { seekIn } from './file-seek.js';
+import { currentVersion, type FileStateServices } from './file-state-services.js';
+import { LayerStack } from './layer-stack.js';
+import { makeLocalCopy } from './local-copy.js';
+import { RangeChanges, type RangedFile } from './range-changes.js';
 import type { ReadAhead } from './read-ahead.js';
-import type { OpenScratch, Scratch } from './scratch.js';
-import { UploadSession } from './upload-session.js';
-import { withChanges } from './with-changes.js';
-import { BLOCK_BYTES, type WriteMemory } from './write-memory.js';
+import type { Scratch } from './scratch.js';
+import { StoredHoles } from './stored-holes.js';
+import { type CopySource, UploadSession } from './upload-session.js';
+import { BLOCK_BYTES } from './write-memory.js';
 
 const REFRESH_COUNT_MAX = 8;
-
-export interface FileStateServices {
-  readonly store: StoreCalls;
-  readonly bucket: string;
-  readonly memory: WriteMemory;
-  readonly clock: Clock;
-  readonly defaults: AttributeDefaults;
-  readonly openScratch: OpenScratch;
-  /** A new version is in the store. */
-  readonly onCommitted: (state: FileState, head: ObjectHead) => void;
-}
 
 /**
  * One file that is open or has changes the store does not have yet: shared by all handles of the mount. It lies on a
  * committed version (`base`) and carries layers of changes, of which the lower is being committed while the upper one
  * takes writes; after a failed commit the lower one waits for the next try.
  */
-export class FileState {
+export class FileState implements RangedFile {
   readonly #services: FileStateServices;
   readonly #mutex = new Mutex();
-  #active: Layer;
-  #frozen: { readonly layer: Layer; readonly size: number } | undefined;
+  /** What is not stored yet. */
+  readonly layers: LayerStack;
+  readonly #attributes: FileAttributes;
+  /** Made for the few files that need them. */
+  #holes: StoredHoles | undefined;
+  #ranges: RangeChanges | undefined;
   #scratch: Scratch | undefined;
   #moving: Promise<void> | undefined;
-  #attributes: PosixAttributes;
-  #modifiedAtMs: number;
   /** The key in the bucket; `moved` changes it. */
   key: string;
   base: ObjectHead | undefined;
@@ -62,36 +51,32 @@ export class FileState {
   constructor(services: FileStateServices, key: string, origin: ObjectHead | PosixAttributes) {
     this.#services = services;
     this.key = key;
-    this.#active = new Layer(services.memory);
-    if (isHead(origin)) {
-      this.base = origin;
-      this.size = origin.size;
-      this.#attributes = origin.attributes;
-      this.#modifiedAtMs = origin.modifiedAtMs;
-    } else {
-      this.size = 0;
-      this.#modifiedAtMs = services.clock.nowMs();
-      const now = timestampOfMs(this.#modifiedAtMs);
-      this.#attributes = { ...origin, mtime: now, atime: now, ctime: now };
-      this.#markDirty();
-    }
+    this.layers = new LayerStack(services.memory);
+    this.#attributes = new FileAttributes(this.layers, services.clock, origin);
+    this.base = isHead(origin) ? origin : undefined;
+    this.size = this.base?.size ?? 0;
+    if (!this.base) this.#markDirty();
   }
 
   get isDirty(): boolean {
     if (this.isDetached) return false;
-    return this.base === undefined || this.#frozen !== undefined || !this.#active.isEmpty;
+    return this.base === undefined || !this.layers.isEmpty;
+  }
+
+  get takesBytesOnly(): boolean {
+    return this.isDetached || this.#moving !== undefined || this.mirror !== undefined;
   }
 
   get dirtyBytes(): number {
-    return this.#active.extents.bytes + (this.#frozen?.layer.extents.bytes ?? 0);
+    return this.layers.dirtyBytes;
   }
 
   get posixAttributes(): PosixAttributes {
-    return this.#attributes;
+    return this.#attributes.posix;
   }
 
   attributes(): Attributes {
-    const all = attributesOfFile(this.#attributes, this.size, this.#modifiedAtMs, this.#services.defaults);
+    const all = this.#attributes.of(this.size, this.#services.defaults);
     return this.isDetached ? { ...all, linkCount: 0 } : all;
   }
 
@@ -105,7 +90,7 @@ export class FileState {
       else if (!(await this.#readLayers(offset, target, readAhead))) continue;
       return target.byteLength;
     }
-    throw new FileSystemError('EIO', `${this.key} changes too fast to be read; try again`);
+    throw tooFast(this.key);
   }
 
   /** Takes bytes into the write memory; waits there when it is full. `offset` undefined appends. */
@@ -145,22 +130,56 @@ export class FileState {
       this.mirror?.cut(size);
       await this.#scratch.truncate(size);
       this.size = size;
-      this.#touch();
+      this.#attributes.touch();
       return this.mirror?.settled();
     }
     // Blocks that the upload already has cannot be cut in memory; the version they make is cut instead.
-    while (this.#active.upload) await this.commit();
-    this.#active.truncate(size);
+    while (this.layers.active.upload) await this.commit();
+    this.layers.active.truncate(size);
     this.mirror?.cut(size);
     this.size = size;
-    this.#touch();
+    this.#attributes.touch();
     this.#markDirty();
     if (this.mirror) await this.mirror.settled();
   }
 
+  /** For changes of ranges that need no bytes. */
+  get ranges(): RangeChanges {
+    this.#ranges ??= new RangeChanges(this, this.#services.memory);
+    return this.#ranges;
+  }
+
+  /** As `seekIn`. */
+  async seek(offset: number, wanted: 'data' | 'hole'): Promise<number | undefined> {
+    for (let attempt = 0; attempt < REFRESH_COUNT_MAX; attempt++) {
+      if (this.layers.hasUploaded) await this.commit();
+      const { size, base } = this;
+      // A local copy does not know its holes.
+      if (this.isDetached) return offset >= size ? undefined : wanted === 'data' ? offset : size;
+      this.#holes ??= new StoredHoles(this.#services.store, this.#services.bucket);
+      const file = { size, base, layers: this.layers, holes: this.#holes };
+      const found = await this.#ofBase(base, () => seekIn(file, offset, wanted));
+      if (found !== 'changed') return found;
+    }
+    throw tooFast(this.key);
+  }
+
+  /** An upload for the bytes of the upper layer. */
+  newUpload(): UploadSession {
+    const { store, bucket } = this.#services;
+    return new UploadSession(store, this.layers.active, { bucket, key: this.key, base: this.base });
+  }
+
+  /** Bytes were changed past the write memory, and reach at least to `end`. */
+  changed(end: number): void {
+    this.size = Math.max(this.size, end);
+    this.modified();
+    this.#settleIfFull();
+  }
+
   /** The bytes were set anew, to what they are. */
   modified(): void {
-    this.#touch();
+    this.#attributes.touch();
     this.#markDirty();
   }
 
@@ -182,8 +201,7 @@ export class FileState {
 
   /** Changes attributes; in the store with the next commit. */
   setAttributes(attributes: PosixAttributes, removedXattr?: string): void {
-    const now = timestampOfMs(this.#services.clock.nowMs());
-    this.#merge({ ctime: now, ...attributes }, removedXattr);
+    this.#attributes.change(attributes, removedXattr);
     this.#markDirty();
   }
 
@@ -201,22 +219,17 @@ export class FileState {
   /** `commit` for who is inside `exclusively`. */
   async commitExclusively(): Promise<void> {
     if (this.isDetached) return;
-    if (this.#frozen) await this.#commitFrozen();
+    if (this.layers.frozen) await this.#commitFrozen();
     if (!this.isDirty) return;
-    this.#frozen = { layer: this.#active, size: this.size };
-    this.#active = new Layer(this.#services.memory);
+    this.layers.freeze(this.size);
     await this.#commitFrozen();
   }
 
   /** Sends what is ready; under pressure also what is not. */
   pump(partial: boolean): void {
-    const layer = this.#active;
-    if (this.isDetached || (!layer.upload && (fitsOneCall(layer) || this.#frozen))) return;
-    layer.upload ??= new UploadSession(this.#services.store, layer, {
-      bucket: this.#services.bucket,
-      key: this.key,
-      base: this.base
-    });
+    const layer = this.layers.active;
+    if (this.isDetached || (!layer.upload && (fitsOneCall(layer) || this.layers.frozen))) return;
+    layer.upload ??= this.newUpload();
     layer.upload.pump(partial);
   }
 
@@ -226,7 +239,7 @@ export class FileState {
    */
   async detach(readAhead: ReadAhead): Promise<void> {
     if (this.isDetached) return;
-    if (this.handleCount > 0 && (this.#active.upload || this.#frozen)) await this.commit();
+    if (this.handleCount > 0 && (this.layers.active.upload || this.layers.frozen)) await this.commit();
     await this.#mutex.runExclusive(async () => {
       if (this.handleCount === 0) return void (await this.abandon());
       this.#moving = this.#moveToScratch(readAhead);
@@ -250,29 +263,34 @@ export class FileState {
   async abandon(): Promise<number> {
     const bytes = this.dirtyBytes;
     this.isDetached = true;
-    const uploads = [this.#active.upload, this.#frozen?.layer.upload];
-    await Promise.all(uploads.map((upload) => upload?.abort().catch(() => undefined)));
+    await this.layers.abortUploads();
     this.#drop();
     return bytes;
   }
 
   #writeActive(offset: number | undefined, bytes: Uint8Array): void {
-    const layer = this.#active;
+    const layer = this.layers.active;
     const at = offset ?? this.size;
-    if (offset !== undefined || at !== Math.max(layer.writtenEnd, this.#frozen?.size ?? this.base?.size ?? 0))
+    if (
+      offset !== undefined ||
+      at !== Math.max(layer.writtenEnd, this.layers.frozen?.size ?? this.base?.size ?? 0)
+    )
       layer.isAppendOnly = false;
     layer.extents.write(at, bytes);
     this.mirror?.wrote(at, bytes);
     if (at > this.size) layer.isAppendOnly = false;
     this.size = Math.max(this.size, at + bytes.byteLength);
-    this.#touch();
+    this.#attributes.touch();
     this.#markDirty();
     if (layer.upload || layer.extents.bytes > LIMITS.bodyBytesMax) this.pump(false);
-    if (!layer.upload && layer.extents.count > LIMITS.editCountMax - 2) this.#commitInBackground();
+    this.#settleIfFull();
   }
 
-  #commitInBackground(): void {
-    if (!this.#mutex.isLocked()) this.commit().catch(() => undefined);
+  /** Commits what would soon be more steps than one call takes. */
+  #settleIfFull(): void {
+    const { upload, stepCount } = this.layers.active;
+    if (!upload && stepCount > LIMITS.editCountMax && !this.#mutex.isLocked())
+      this.commit().catch(() => undefined);
   }
 
   async #writeScratch(scratch: Scratch, offset: number | undefined, bytes: Uint8Array): Promise<void> {
@@ -280,14 +298,14 @@ export class FileState {
     this.size = Math.max(this.size, at + bytes.byteLength);
     this.mirror?.wrote(at, bytes);
     await scratch.write(at, bytes);
-    this.#touch();
+    this.#attributes.touch();
   }
 
   /** Waits until no byte of the range is being uploaded. */
   async #settled(range: () => readonly [number, number]): Promise<void> {
     for (;;) {
       const [start, end] = range();
-      const flight = this.#active.extents.findFlight(start, end);
+      const flight = this.#ranges?.findEnd(start, end) ?? this.layers.active.extents.findFlight(start, end);
       if (!flight) return;
       await flight;
     }
@@ -296,7 +314,7 @@ export class FileState {
   /** False when the versions below changed on the way and the read must begin again. */
   async #readLayers(offset: number, target: Uint8Array, readAhead: ReadAhead): Promise<boolean> {
     const { base } = this;
-    const gaps = this.#copyDirty(offset, target);
+    const gaps = this.layers.copy(offset, target);
     if (gaps === 'uploaded') {
       await this.commit();
       return false;
@@ -306,61 +324,40 @@ export class FileState {
       const stop = Math.max(start, Math.min(end, base?.size ?? 0));
       part.fill(0, stop - start);
       if (!base || stop === start) continue;
-      try {
-        await readAhead.read(base, start, part.subarray(0, stop - start));
-      } catch (error) {
-        if (!isStoreError(error, 'PreconditionFailed', 'NoSuchKey')) throw error;
-        if (this.base === base && !this.isDetached) await this.#refreshBase(base);
-        return false;
-      }
+      const isRead = await this.#ofBase(base, () =>
+        readAhead.read(base, start, part.subarray(0, stop - start)).then(() => true)
+      );
+      if (isRead === 'changed') return false;
     }
     return true;
   }
 
-  /** Copies what the layers have; returns the ranges that only the base has. */
-  #copyDirty(offset: number, target: Uint8Array): (readonly [number, number])[] | 'uploaded' {
-    let gaps: (readonly [number, number])[] = [[offset, offset + target.byteLength]];
-    for (const layer of [this.#active, this.#frozen?.layer]) {
-      if (!layer) continue;
-      const below: (readonly [number, number])[] = [];
-      for (const [start, end] of gaps) {
-        if (layer.uploaded.overlaps(start, end)) return 'uploaded';
-        for (const piece of layer.extents.pieces(start, end)) {
-          const part = target.subarray(piece.start - offset, piece.end - offset);
-          if (piece.extent) {
-            const from = piece.start - piece.extent.offset;
-            part.set(piece.extent.buffer.subarray(from, from + part.byteLength));
-            continue;
-          }
-          const stop = Math.max(piece.start, Math.min(piece.end, layer.cutAt ?? piece.end));
-          part.fill(0, stop - piece.start);
-          if (stop > piece.start) below.push([piece.start, stop]);
-        }
-      }
-      gaps = below;
+  /** What is asked of a version; `changed` when it is not stored any more and the file goes on with another one. */
+  async #ofBase<Result>(
+    base: ObjectHead | undefined,
+    ask: () => Promise<Result>
+  ): Promise<Result | 'changed'> {
+    try {
+      return await ask();
+    } catch (error) {
+      if (!isStoreError(error, 'PreconditionFailed', 'NoSuchKey')) throw error;
+      if (base && this.base === base && !this.isDetached) await this.#refreshBase(base);
+      return 'changed';
     }
-    return gaps;
   }
 
   /** The key has another version than ours: go on with that one, as after opening the file again. */
   async #refreshBase(base: ObjectHead): Promise<void> {
-    const { store, bucket } = this.#services;
-    try {
-      const head = await store.objects.head({ bucket, key: this.key });
-      if (this.base === base) this.#rebaseOnForeign(head);
-    } catch (error) {
-      if (!isStoreError(error, 'NoSuchKey')) throw error;
-      throw new FileSystemError('ESTALE', `${this.key} was removed elsewhere`, { cause: error });
-    }
+    const head = await currentVersion(this.#services, this.key);
+    if (this.base === base) this.#rebaseOnForeign(head);
   }
 
   async #commitFrozen(): Promise<void> {
     const { store, bucket, onCommitted } = this.#services;
-    const { layer, size } = this.#frozen!;
+    const { layer, size } = this.layers.frozen!;
     const target = { bucket, key: this.key, base: this.base };
-    const head = await commitLayer({ store, target, layer, size, attributes: this.#attributes });
-    layer.extents.clear();
-    this.#frozen = undefined;
+    const head = await commitLayer({ store, target, layer, size, attributes: this.posixAttributes });
+    this.layers.thaw();
     // Each change of a key counts its generation up by one: the version between was not ours.
     if (head.generation !== (target.base?.generation ?? 0) + 1) this.foreignChangeCount++;
     this.#rebase(head);
@@ -375,51 +372,21 @@ export class FileState {
 
   #rebase(head: ObjectHead): void {
     this.base = head;
-    this.#modifiedAtMs = head.modifiedAtMs;
-    const layers = [this.#frozen?.layer, this.#active].filter((layer) => layer !== undefined);
-    this.#attributes = head.attributes;
-    let size = head.size;
-    for (const layer of layers) {
-      this.#attributes = withChanges(this.#attributes, layer.attributes, layer.removedXattrs);
-      size = Math.max(Math.min(size, layer.cutAt ?? size), layer.writtenEnd);
-    }
-    if (!layers.some((layer) => layer.hasSize)) this.size = size;
+    this.#attributes.rebase(head);
+    if (!this.layers.hasSize) this.size = this.layers.sizeOver(head);
   }
 
   async #moveToScratch(readAhead: ReadAhead): Promise<void> {
-    const scratch = await this.#services.openScratch();
-    const buffer = new Uint8Array(Math.min(this.size, 1024 * 1024));
-    for (let offset = 0; offset < this.size; offset += buffer.byteLength) {
-      const part = buffer.subarray(0, Math.min(buffer.byteLength, this.size - offset));
-      if (!(await this.#readLayers(offset, part, readAhead)))
+    this.#scratch = await makeLocalCopy(this.#services.openScratch, this.size, async (offset, into) => {
+      if (!(await this.#readLayers(offset, into, readAhead)))
         throw new FileSystemError('EBUSY', `${this.key} is being changed elsewhere; try again`);
-      if (part.some((byte) => byte !== 0)) await scratch.write(offset, part);
-    }
-    this.#scratch = scratch;
+    });
   }
 
   #drop(): void {
     this.isDetached = true;
     this.dirtySinceMs = undefined;
-    this.#active.extents.clear();
-    this.#frozen?.layer.extents.clear();
-    this.#active = new Layer(this.#services.memory);
-    this.#frozen = undefined;
-  }
-
-  #touch(): void {
-    this.#modifiedAtMs = this.#services.clock.nowMs();
-    const now = timestampOfMs(this.#modifiedAtMs);
-    this.#merge({ mtime: now, ctime: now });
-  }
-
-  #merge(attributes: PosixAttributes, removedXattr?: string): void {
-    const layer = this.#active;
-    const removed = new Set(removedXattr === undefined ? [] : [removedXattr]);
-    this.#attributes = withChanges(this.#attributes, attributes, removed);
-    layer.attributes = withChanges(layer.attributes, attributes, removed);
-    for (const name of Object.keys(attributes.xattrs ?? {})) layer.removedXattrs.delete(name);
-    for (const name of removed) layer.removedXattrs.add(name);
+    this.layers.clear();
   }
 
   #markDirty(): void {
@@ -427,6 +394,6 @@ export class FileState {
   }
 }
 
-function isHead(origin: ObjectHead | PosixAttributes): origin is ObjectHead {
-  return 'etag' in origin;
+function tooFast(key: string): FileSystemError {
+  return new FileSystemError('EIO', `${key} changes too fast to be read; try again`);
 }

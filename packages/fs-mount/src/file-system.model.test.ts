@@ -52,6 +52,27 @@ const operation = fc.oneof(
   },
   { weight: 3, arbitrary: fc.record({ type: fc.constant('truncate' as const), slot, size: fc.nat(6000) }) },
   {
+    weight: 3,
+    arbitrary: fc.record({
+      type: fc.constant('punch' as const),
+      slot,
+      offset: fc.oneof(fc.nat(6000), fc.nat(10 * MIB)),
+      length: fc.oneof(fc.nat(9000), fc.nat(5 * MIB))
+    })
+  },
+  {
+    weight: 3,
+    arbitrary: fc.record({
+      type: fc.constant('clone' as const),
+      slot,
+      source: slot,
+      offset: fc.nat(6000),
+      sourceOffset: fc.nat(6000),
+      length: fc.integer({ min: MIB, max: 3 * MIB })
+    })
+  },
+  { weight: 3, arbitrary: fc.record({ type: fc.constant('seek' as const), slot, offset: fc.nat(20_000) }) },
+  {
     weight: 2,
     arbitrary: fc.record({ type: fc.constant('truncatePath' as const), path, size: fc.nat(6000) })
   },
@@ -115,6 +136,12 @@ class Run {
       case 'truncate':
       case 'flush':
         return this.#use(step);
+      case 'punch':
+        return this.#punch(step);
+      case 'clone':
+        return this.#clone(step);
+      case 'seek':
+        return this.#seek(step);
       case 'close':
         return this.#close(step.slot);
       case 'truncatePath': {
@@ -208,6 +235,47 @@ class Run {
     const expected = file.content.subarray(step.offset, step.offset + step.length);
     assert.ok(seen.subarray(0, count).equals(expected), `${count} bytes read at ${step.offset}`);
     assert.equal(handle.attributes().size, file.content.length);
+  }
+
+  async #punch({ slot, offset, length }: Extract<Operation, { type: 'punch' }>): Promise<void> {
+    const opened = this.#opened[slot];
+    if (!opened) return;
+    await opened.handle.punch(offset, offset + length);
+    const content = Buffer.from(opened.file.content);
+    content.subarray(offset, offset + length).fill(0);
+    opened.file.content = content;
+  }
+
+  async #clone({ slot, source, ...range }: Extract<Operation, { type: 'clone' }>): Promise<void> {
+    const [opened, from] = [this.#opened[slot], this.#opened[source]];
+    if (!opened || !from || opened.file === from.file) return;
+    const count = await opened.handle.cloneFrom(from.handle, range);
+    if (count === undefined) return;
+    const { sourceOffset } = range;
+    assert.equal(count, Math.min(range.length, from.file.content.length - sourceOffset));
+    writeModel(opened.file, range.offset, from.file.content.subarray(sourceOffset, sourceOffset + count));
+  }
+
+  /** Whatever is said to be a hole is zeros. */
+  async #seek({ slot, offset }: Extract<Operation, { type: 'seek' }>): Promise<void> {
+    const opened = this.#opened[slot];
+    if (!opened) return;
+    const { handle, file } = opened;
+    const size = file.content.length;
+    if (offset >= size) return same(handle.seek(offset, 'hole'), 'ENXIO');
+    const hole = await handle.seek(offset, 'hole');
+    assert.ok(hole >= offset && hole <= size);
+    for (const start of [offset, hole]) {
+      if (start === size) continue;
+      const end = await handle.seek(start, 'data').catch((error: unknown) => {
+        assert.equal(error instanceof FileSystemError && error.code, 'ENXIO');
+        return size;
+      });
+      assert.ok(
+        file.content.subarray(start, end).every((byte) => byte === 0),
+        `a hole from ${start} to ${end}`
+      );
+    }
   }
 
   async #close(slot: number): Promise<void> {

@@ -1,7 +1,8 @@
 import type { ObjectHead, PosixAttributes } from '@stampede/client';
 import type { Clock } from './clock.js';
 import { isTransient } from './errno.js';
-import { FileState, type FileStateServices } from './file-state.js';
+import { FileState } from './file-state.js';
+import type { FileStateServices } from './file-state-services.js';
 import type { OnMountEvent } from './mount-event.js';
 
 const COMMITS_AT_ONCE_MAX = 4;

@@ -13,6 +13,13 @@ export interface UploadTarget {
   readonly base: ObjectHead | undefined;
 }
 
+/** Bytes [offset, offset + length) of a version. */
+export interface CopySource {
+  readonly head: ObjectHead;
+  readonly offset: number;
+  readonly length: number;
+}
+
 /**
  * Carries a layer's blocks into an upload, up to four at a time, while the file is still being written. A block that
  * could not be sent stays in the layer and is sent again by the next `drain`.
@@ -58,6 +65,22 @@ export class UploadSession {
     }
   }
 
+  /**
+   * Lays bytes of a stored version at `offset`; none of them move. The layer has no byte
+   * of the range, and gets none meanwhile.
+   *
+   * @throws StoreError `PreconditionFailed` or `NoSuchKey` when that version is not stored any more.
+   */
+  async copyRange(offset: number, source: CopySource): Promise<void> {
+    const copying = this.#copy(offset, source);
+    // Whoever drains waits for it; what it fails with is its caller's affair.
+    const flight = copying.catch(() => undefined);
+    this.#flights.add(flight);
+    await flight;
+    this.#flights.delete(flight);
+    return copying;
+  }
+
   /** The upload, created once; a failed creation is tried again. */
   async head(): Promise<UploadHead> {
     this.#created ??= this.#create();
@@ -89,8 +112,10 @@ export class UploadSession {
       expiresInMs: UPLOAD_LIFETIME_MS,
       ...(isEdit && { from: {} })
     });
-    if (isEdit && cutAt !== undefined)
-      await this.#store.uploads.truncate({ bucket, key, uploadId: upload.uploadId, size: cutAt });
+    const at = { bucket, key, uploadId: upload.uploadId };
+    if (isEdit && cutAt !== undefined) await this.#store.uploads.truncate({ ...at, size: cutAt });
+    for (const { start, end } of isEdit ? this.#layer.holes.all() : [])
+      await this.#store.uploads.punch({ ...at, offset: start, length: end - start });
     return upload;
   }
 
@@ -116,6 +141,14 @@ export class UploadSession {
     const { bucket, key } = this.target;
     const body = extent.buffer.subarray(0, extent.length);
     await this.#store.uploads.write({ bucket, key, uploadId, offset: extent.offset, body });
+  }
+
+  async #copy(offset: number, { head, offset: start, length }: CopySource): Promise<void> {
+    const { uploadId } = await this.head();
+    const { bucket, key } = this.target;
+    const source = { key: head.key, offset: start, length, ifMatch: head.etag };
+    await this.#store.uploads.copyRange({ bucket, key, uploadId, offset, source });
+    this.#layer.uploaded.add(offset, offset + length);
   }
 
   #landed(extent: DirtyExtent, flight: Promise<void>): void {

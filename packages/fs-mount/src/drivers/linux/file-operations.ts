@@ -14,14 +14,11 @@ import { BODY } from './replies.js';
 import type { Handlers, SessionContext } from './session-context.js';
 
 const O_ACCMODE = 3;
+const O_RDWR = 2;
 const O_EXCL = 0o200;
 const O_TRUNC = 0o1000;
 const O_APPEND = 0o2000;
 const O_DIRECT = constants.O_DIRECT;
-const FALLOC_FL_KEEP_SIZE = 1;
-const FALLOC_FL_PUNCH_HOLE = 2;
-const FALLOC_FL_ZERO_RANGE = 16;
-const ZEROS = new Uint8Array(1024 * 1024);
 
 /** Opening files and what is done with a handle. */
 export class FileOperations {
@@ -52,8 +49,7 @@ export class FileOperations {
       [OPCODE.FUSE_WRITE]: (request) => this.#write(request),
       [OPCODE.FUSE_FLUSH]: (request) => this.#flush(request),
       [OPCODE.FUSE_FSYNC]: (request) => this.#fsync(request),
-      [OPCODE.FUSE_RELEASE]: (request) => this.#release(request),
-      [OPCODE.FUSE_FALLOCATE]: (request) => this.#fallocate(request)
+      [OPCODE.FUSE_RELEASE]: (request) => this.#release(request)
     };
   }
 
@@ -87,7 +83,7 @@ export class FileOperations {
       // The kernel looks the name up again and opens what it leads to by then.
       throw new FileSystemError('ESTALE', `${handle.state.key} has another inode by now`);
     }
-    const fh = handles.addFile({ node, handle, mode });
+    const fh = handles.addFile({ node, handle, mode, isMappable: isMappable(flags) });
     const answer = {
       fh,
       flags:
@@ -126,7 +122,9 @@ export class FileOperations {
       const node = this.#createdNode(parent, name);
       node.openCount++;
       node.cached = pagesOf(handle.state);
-      return { handle, node, fh: handles.addFile({ node, handle, mode: passthrough.enterCreated(node) }) };
+      const way = passthrough.enterCreated(node);
+      const fh = handles.addFile({ node, handle, mode: way, isMappable: isMappable(flags) });
+      return { handle, node, fh };
     };
     const { handle, node, fh } = await paths.shared(() => nodes.pathIn(parent, name), create);
     if (replies.created(request.unique, { node, attributes: handle.attributes() }, fh)) return;
@@ -192,25 +190,6 @@ export class FileOperations {
     this.#context.replies.done(request.unique);
   }
 
-  /** Space is taken when bytes come: to allocate is to grow. Holes and zeroed ranges read as zeros. */
-  async #fallocate(request: Request): Promise<void> {
-    const { handles, replies, passthrough } = this.#context;
-    const layout = REQUEST.fuse_fallocate_in;
-    const { handle, node } = handles.file(request.u64(layout.fh));
-    const offset = request.u64(layout.offset);
-    const end = offset + request.u64(layout.length);
-    const mode = request.u32(layout.mode);
-    const isZeroing = (mode & (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE)) !== 0;
-    if ((mode & ~(FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE)) !== 0)
-      throw new FileSystemError('EOPNOTSUPP', 'ranges are not collapsed or inserted');
-    if (isZeroing) await zero(handle, offset, Math.min(end, handle.state.size));
-    if ((mode & FALLOC_FL_KEEP_SIZE) === 0 && end > handle.state.size) await handle.truncate(end);
-    // Also where no byte is another one than before.
-    handle.state.modified();
-    await passthrough.changed(node);
-    replies.done(request.unique);
-  }
-
   /** The file may have been made elsewhere, and be open here by another name's inode. */
   #createdNode(parent: Node, name: string): Node {
     const { nodes, passthrough } = this.#context;
@@ -245,23 +224,16 @@ export class FileOperations {
   }
 }
 
+function isMappable(flags: number): boolean {
+  return (flags & O_ACCMODE) === O_RDWR;
+}
+
 function openOptions(flags: number) {
   return {
     writable: (flags & O_ACCMODE) !== 0,
     append: (flags & O_APPEND) !== 0,
     truncate: (flags & O_TRUNC) !== 0
   };
-}
-
-/** Zeros from `offset` to `end`, which lies within the file. */
-async function zero(handle: FileHandle, offset: number, end: number): Promise<void> {
-  const { size } = handle.state;
-  if (offset < end && end === size) {
-    await handle.truncate(offset);
-    return handle.truncate(size);
-  }
-  for (let position = offset; position < end; position += ZEROS.byteLength)
-    await handle.writeBack(position, ZEROS.subarray(0, Math.min(ZEROS.byteLength, end - position)));
 }
 
 /**

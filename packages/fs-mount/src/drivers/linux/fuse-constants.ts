@@ -51,7 +51,9 @@ export const OPCODE = {
   FUSE_BATCH_FORGET: 42,
   FUSE_FALLOCATE: 43,
   FUSE_READDIRPLUS: 44,
-  FUSE_RENAME2: 45
+  FUSE_RENAME2: 45,
+  FUSE_LSEEK: 46,
+  FUSE_COPY_FILE_RANGE: 47
 } as const;
 
 /** What a driver and a kernel may agree on. */

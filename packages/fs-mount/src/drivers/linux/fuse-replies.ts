@@ -36,6 +36,7 @@ export const REPLY = {
   fuse_attr_out: { bytes: 104, attr_valid: 0, attr_valid_nsec: 8, attr: 16 },
   fuse_open_out: { bytes: 16, fh: 0, open_flags: 8 },
   fuse_write_out: { bytes: 8, size: 0 },
+  fuse_lseek_out: { bytes: 8, offset: 0 },
   fuse_getxattr_out: { bytes: 8, size: 0 },
   fuse_kstatfs: {
     bytes: 80,

@@ -35,7 +35,9 @@ export const REQUEST = {
   fuse_getxattr_in: { bytes: 8, size: 0 },
   fuse_init_in: { bytes: 64, major: 0, minor: 4, max_readahead: 8, flags: 12, flags2: 16 },
   fuse_interrupt_in: { bytes: 8, unique: 0 },
-  fuse_fallocate_in: { bytes: 32, fh: 0, offset: 8, length: 16, mode: 24 }
+  fuse_fallocate_in: { bytes: 32, fh: 0, offset: 8, length: 16, mode: 24 },
+  fuse_lseek_in: { bytes: 24, fh: 0, offset: 8, whence: 16 },
+  fuse_copy_file_range_in: { bytes: 56, fh_in: 0, off_in: 8, fh_out: 24, off_out: 32, len: 40 }
 } as const;
 
 /** SETXATTR of a driver that did not ask for the longer structure. */

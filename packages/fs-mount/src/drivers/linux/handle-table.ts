@@ -8,6 +8,8 @@ export interface OpenFile {
   readonly node: Node;
   readonly handle: FileHandle;
   readonly mode: OpenMode;
+  /** Opened for reading and writing: as what a mapping that changes the file needs. */
+  readonly isMappable: boolean;
 }
 
 /** What the kernel has open, by the numbers it was given. */
@@ -17,6 +19,7 @@ export class HandleTable {
   #last = 0;
 
   addFile(file: OpenFile): number {
+    if (file.isMappable) file.node.mappableCount++;
     this.#files.set(++this.#last, file);
     return this.#last;
   }
@@ -30,6 +33,7 @@ export class HandleTable {
   removeFile(fh: number): OpenFile {
     const found = this.file(fh);
     this.#files.delete(fh);
+    if (found.isMappable) found.node.mappableCount--;
     return found;
   }
 

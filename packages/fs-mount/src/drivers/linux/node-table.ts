@@ -18,6 +18,8 @@ export interface Node {
   lookupCount: number;
   /** Handles, and opens under way. */
   openCount: number;
+  /** Handles through which a program may have mapped the file to write to it. */
+  mappableCount: number;
   /** Known while nothing above was renamed. */
   path: string | undefined;
   /** The directory in which another file has its name now, which was never missing. */
@@ -245,6 +247,7 @@ function newNode(id: number, name: string, parent: Node | undefined, ino = id): 
     children: undefined,
     lookupCount: 0,
     openCount: 0,
+    mappableCount: 0,
     path: undefined,
     replacedIn: undefined,
     isLent: false,

@@ -22,6 +22,7 @@ import { NameOperations } from './name-operations.js';
 import { NodeTable } from './node-table.js';
 import { Passthrough } from './passthrough.js';
 import { PathLocks } from './path-locks.js';
+import { RangeOperations } from './range-operations.js';
 import { ReadBuffers } from './read-buffers.js';
 import { BODY, HEAD_BYTES, Replies } from './replies.js';
 import type { Handlers, SessionContext } from './session-context.js';
@@ -131,6 +132,7 @@ export class Session {
       ...attributes.handlers(),
       ...new DirectoryOperations(context).handlers(),
       ...new FileOperations(context, { buffers, names, attributes }).handlers(),
+      ...new RangeOperations(context).handlers(),
       [OPCODE.FUSE_INIT]: (request) => this.#init(request),
       [OPCODE.FUSE_DESTROY]: (request) => void context.replies.done(request.unique),
       [OPCODE.FUSE_INTERRUPT]: (request) =>
