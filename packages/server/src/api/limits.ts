@@ -56,6 +56,13 @@ export const LIMITS = {
   streamBytesInFlightMax: 32 * MIB,
   extentNodeOpenFilesMax: 256,
   spaceHighWatermark: 0.9,
+  heartbeatMs: 3 * SECOND_MS,
+  memberDeadAfterMs: MINUTE_MS,
+  repairBytesPerSecond: 64 * MIB,
+  repairConcurrencyMax: 2,
+  scrubCycleMs: 7 * DAY_MS,
+  scrubBytesPerSecond: 16 * MIB,
+  orphanGraceMs: 10 * MINUTE_MS,
 
   // Partition layer
   checkpointRecordBytesMin: 64 * MIB,

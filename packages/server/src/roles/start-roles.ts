@@ -98,6 +98,7 @@ class StartingRoles {
   readonly #open: (() => Promise<void>)[] = [];
   readonly #services: Record<string, RoleService> = {};
   readonly #onEvent: OnPartitionEvent & OnStreamEvent;
+  #nodes: EmbeddedNodes | undefined;
 
   constructor(options: RolesOptions) {
     this.#options = options;
@@ -127,6 +128,7 @@ class StartingRoles {
     });
     this.#open.push(() => membership.close());
     if (roles.streamManager || roles.partitionServer) await this.#openDirected(view, membership, address);
+    this.#nodes?.startHeartbeats({ clock, manager: view.streamManager, intervalMs: LIMITS.heartbeatMs });
     return { memberId: id, address, view, close: () => this.close() };
   }
 
@@ -157,6 +159,7 @@ class StartingRoles {
       onEvent: this.#onEvent
     });
     this.#open.push(() => nodes.close());
+    this.#nodes = nodes;
     const [node] = nodes.all();
     this.#services[EXTENT_NODE] = serveExtentNode(node!);
     return node!.lastStatus().memberId;

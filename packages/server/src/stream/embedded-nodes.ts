@@ -3,9 +3,10 @@ import type { MetaStore } from '../coordination/index.js';
 import type { Clock, Disk, Random } from '../platform/index.js';
 import { ExtentNode } from './extent-node.js';
 import type { ExtentNodeStatus, FindExtentNode } from './extent-node-api.js';
+import { Heartbeats, type HeartbeatsOptions } from './heartbeats.js';
+import { decodeMember, encodeMember, MEMBER_PREFIX, memberIdOf, memberKey } from './member-record.js';
 import type { OnStreamEvent } from './stream-event.js';
 
-const MEMBER_PREFIX = 'streams/member/';
 const MEMBER_FILE = 'member-id';
 
 export interface ExtentFolder {
@@ -37,6 +38,8 @@ export class EmbeddedNodes {
   /** Without a node for now. */
   #unavailable: readonly ExtentFolder[];
   #opening: Promise<void> | undefined;
+  #heartbeats: HeartbeatsOptions | undefined;
+  readonly #beating: Heartbeats[] = [];
 
   private constructor(options: EmbeddedNodesOptions) {
     this.#options = options;
@@ -69,6 +72,7 @@ export class EmbeddedNodes {
       try {
         const node = await this.#openNode(folder, id);
         this.#nodes.set(node.lastStatus().memberId, node);
+        this.#beat(node);
       } catch (cause) {
         failed.push(folder);
         const { directory, faultDomain } = folder;
@@ -77,6 +81,16 @@ export class EmbeddedNodes {
       }
     }
     this.#unavailable = failed;
+  }
+
+  #beat(node: ExtentNode): void {
+    if (this.#heartbeats) this.#beating.push(new Heartbeats(node, this.#heartbeats));
+  }
+
+  /** Has each node, also those that are opened later, tell the stream manager that it lives. */
+  startHeartbeats(options: HeartbeatsOptions): void {
+    this.#heartbeats = options;
+    for (const node of this.#nodes.values()) this.#beat(node);
   }
 
   async #openNode(folder: ExtentFolder, registered: MemberId | undefined): Promise<ExtentNode> {
@@ -96,7 +110,7 @@ export class EmbeddedNodes {
 
   /** The folder says who it is, wherever it is mounted; one that is empty although it was used has lost its disk. */
   async #openFolder(folder: ExtentFolder, registered: MemberId | undefined): Promise<MemberId> {
-    const { disk, random, metaStore } = this.#options;
+    const { disk, random } = this.#options;
     const path = `${folder.directory}/${MEMBER_FILE}`;
     const bytes = await disk.findBytes(path);
     if (!bytes && registered) {
@@ -112,20 +126,30 @@ export class EmbeddedNodes {
       await disk.createDirectory(extentDirectory(folder));
       await disk.writeBytes(path, Buffer.from(`${id}\n`));
     }
-    if (registered === id) return id;
-    const value = Buffer.from(JSON.stringify({ faultDomain: folder.faultDomain }));
-    await metaStore.transact({ compares: [], puts: [{ key: MEMBER_PREFIX + id, value }] });
+    if (registered !== id) await this.#register(id, folder);
     return id;
   }
 
-  /** The member that last had this fault domain. */
-  async #findRegistered({ faultDomain }: ExtentFolder): Promise<MemberId | undefined> {
+  async #register(id: MemberId, { faultDomain }: ExtentFolder): Promise<void> {
+    const { metaStore } = this.#options;
+    const key = memberKey(id);
+    const known = await metaStore.find(key);
+    const value = encodeMember({ ...(known && decodeMember(known)), faultDomain });
+    const compares = [{ key, revision: known?.revision ?? 0 }];
+    const { committed } = await metaStore.transact({ compares, puts: [{ key, value }] });
+    if (!committed) throw new StoreError('ServiceUnavailable', `The record of ${id} changed. Try again.`);
+  }
+
+  /** The member that last had this folder. */
+  async #findRegistered({ faultDomain, memberId: named }: ExtentFolder): Promise<MemberId | undefined> {
+    if (this.#options.findOther) {
+      // Nodes of other processes may be in the same fault domain.
+      const known = named !== undefined && (await this.#options.metaStore.find(memberKey(named)));
+      return known ? named : undefined;
+    }
     const { entries } = await this.#options.metaStore.range(MEMBER_PREFIX);
-    const entry = entries.find(({ value }) => {
-      const member = JSON.parse(Buffer.from(value).toString()) as { faultDomain: string };
-      return member.faultDomain === faultDomain;
-    });
-    return entry && memberId(entry.key.slice(MEMBER_PREFIX.length));
+    const entry = entries.find((candidate) => decodeMember(candidate).faultDomain === faultDomain);
+    return entry && memberIdOf(entry.key);
   }
 
   all(): readonly ExtentNode[] {
@@ -145,6 +169,7 @@ export class EmbeddedNodes {
   }
 
   async close(): Promise<void> {
+    for (const heartbeats of this.#beating) heartbeats[Symbol.dispose]();
     await Promise.all([...this.#nodes.values()].map((node) => node.close()));
   }
 }

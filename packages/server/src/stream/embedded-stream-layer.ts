@@ -2,6 +2,7 @@ import { LIMITS } from '../api/index.js';
 import type { MetaStore } from '../coordination/index.js';
 import type { Clock, Disk, Random } from '../platform/index.js';
 import { EmbeddedNodes, type ExtentFolder } from './embedded-nodes.js';
+import type { MembershipApi } from './membership-api.js';
 import { NodeDirectory } from './node-directory.js';
 import { StreamClient } from './stream-client.js';
 import type { OnStreamEvent } from './stream-event.js';
@@ -13,6 +14,7 @@ import type {
   StreamLayer
 } from './stream-layer.js';
 import { StreamManagerLeader } from './stream-manager-leader.js';
+import type { UpkeepSettings } from './upkeep-settings.js';
 
 const REPLICAS_MAX = 3;
 
@@ -28,12 +30,15 @@ export interface EmbeddedStreamLayerOptions {
   readonly openFilesMax?: number;
   readonly spaceHighWatermark?: number;
   readonly onEvent?: OnStreamEvent;
+  readonly upkeep?: Partial<UpkeepSettings>;
 }
 
 /** A stream layer whose extent nodes and stream manager are in this process. */
 export interface EmbeddedStreamLayer extends StreamLayer {
-  /** Does now what is done every minute: finds returned folders, orphans and replicas to repair. */
+  /** Does now what is done every minute: finds returned folders, orphans and replicas to repair; waits for the repairs. */
   sweep(): Promise<void>;
+  /** The nodes and their replicas, as the stream manager sees them. */
+  readonly membership: MembershipApi;
 }
 
 /**
@@ -63,8 +68,10 @@ export async function openEmbeddedStreamLayer(
     nodes,
     onEvent,
     candidate: 'embedded',
+    settings: options.upkeep,
     beforeSweep: () => embedded.openUnavailable()
   });
+  embedded.startHeartbeats({ clock, manager, intervalMs: LIMITS.heartbeatMs });
   const layer = new EmbeddedStreams({ ...options, onEvent, embedded, nodes, manager });
   // What is left over costs only space, so nobody waits for it.
   layer.sweep().catch((cause: unknown) => onEvent({ type: 'sweep-failed', cause }));
@@ -105,8 +112,13 @@ class EmbeddedStreams implements EmbeddedStreamLayer {
     return this.#options.nodes.isFull();
   }
 
+  get membership(): MembershipApi {
+    return this.#options.manager;
+  }
+
   sweep(): Promise<void> {
-    const sweep = this.#options.manager.sweep();
+    const { manager } = this.#options;
+    const sweep = manager.sweep({ includesFailed: true }).then(() => manager.idle());
     this.#sweeping = sweep.catch(() => undefined);
     return sweep;
   }

@@ -71,9 +71,9 @@ export class ExtentNode implements ExtentNodeApi {
   #sortedIds: readonly ExtentId[] | undefined;
   readonly #rebuilding = new Set<ExtentId>();
 
-  private constructor(options: ExtentNodeOptions, extentIds: readonly ExtentId[], fence: ManagerFence) {
+  private constructor(options: ExtentNodeOptions, extentIds: readonly ExtentId[]) {
     this.#options = options;
-    this.#fence = fence;
+    this.#fence = new ManagerFence(options.disk, options.directory);
     this.#extentIds = new Set(extentIds);
     this.#space = new NodeSpace({
       disk: options.disk,
@@ -96,7 +96,7 @@ export class ExtentNode implements ExtentNodeApi {
       const match = EXTENT_NAME.exec(name);
       return match ? [extentId(Number(match[1]))] : [];
     });
-    const node = new ExtentNode(options, ids, await ManagerFence.open(options.disk, options.directory));
+    const node = new ExtentNode(options, ids);
     await node.#space.measure();
     return node;
   }

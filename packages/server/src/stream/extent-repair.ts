@@ -1,124 +1,347 @@
-import { type ExtentId, isStoreError, type MemberId } from '../api/index.js';
-import { NodeDirectory } from './node-directory.js';
+import type { ExtentId, MemberId } from '../api/index.js';
+import type { Clock } from '../platform/index.js';
+import { KeyedLock } from './keyed-lock.js';
+import type { NodeRegistry } from './node-registry.js';
+import { goodCount, planRepair, type RepairQuery, type RepairStep } from './repair-plan.js';
+import { RepairQueue } from './repair-queue.js';
+import type { ReplicaCopier } from './replica-copier.js';
 import type { OnStreamEvent } from './stream-event.js';
 import type { ExtentRecord, StreamTables } from './stream-tables.js';
 
-/** Reports beyond it are dropped: the next bad read reports again. */
-const QUEUE_MAX = 10_000;
+/** Of one extent before others get their turn: more than any list of replicas needs. */
+const STEPS_MAX = 20;
+/** After every repair. */
+const MOVE_RANK = 9;
+/** What could not be repaired is tried again after such a time, each time twice as long. */
+const RETRY_MS_MIN = 60_000;
+const RETRY_MS_MAX = 60 * 60_000;
 
 export interface ExtentRepairOptions {
-  readonly nodes: NodeDirectory;
   readonly tables: StreamTables;
+  readonly registry: NodeRegistry;
+  readonly copier: ReplicaCopier;
+  readonly wantedCount: number;
+  /** So many extents are worked on at the same time. */
+  readonly concurrencyMax: number;
+  readonly clock: Clock;
   readonly onEvent: OnStreamEvent;
   readonly signal: AbortSignal;
-  readonly managerEpoch: number;
-  /** Of one rebuild. */
-  readonly bytesPerSecond: number;
+  /** An extent that was worked on is in no list any more. */
+  readonly onUnlisted: () => void;
 }
 
-type SealedRecord = ExtentRecord & { readonly state: 'sealed' };
+export type SealedRecord = ExtentRecord & { readonly state: 'sealed' };
+
+export interface ReplicaMove {
+  readonly extentId: ExtentId;
+  readonly from: MemberId;
+  readonly to: MemberId;
+}
 
 /**
- * Brings replicas of sealed extents to what was decided, one after the other in the background: cuts longer ones,
- * fills shorter and damaged ones from the others.
+ * Brings the replicas of sealed extents to what they should be, in the background, those with the fewest good ones
+ * first. Only it changes the record of a sealed extent that a stream lists, and one piece of work at a time. What to do
+ * is decided anew from the tables before each step, so a crash between two of them loses nothing but time.
  */
 export class ExtentRepair {
   readonly #options: ExtentRepairOptions;
-  /** Extents to look at, and which of their replicas to rebuild even though they were confirmed. */
-  readonly #queue = new Map<ExtentId, Set<MemberId>>();
-  #running: Promise<void> | undefined;
+  readonly #queue = new RepairQueue();
+  readonly #active = new Set<ExtentId>();
+  readonly #moves = new Map<ExtentId, ReplicaMove>();
+  /** By extent: its record is read, changed and committed as one. */
+  readonly #locks = new KeyedLock();
+  /** Called when the work on an extent ends. */
+  readonly #waiters = new Map<ExtentId, (() => void)[]>();
+  readonly #runners = new Set<Promise<void>>();
+  /** Extents that could not be repaired. */
+  readonly #failures = new Map<ExtentId, { readonly count: number; readonly untilMs: number }>();
 
   constructor(options: ExtentRepairOptions) {
     this.#options = options;
   }
 
-  /** Has the replicas of a sealed extent confirmed, and `damaged` rebuilt. */
-  add(extentId: ExtentId, damaged?: MemberId): void {
-    const members = this.#queue.get(extentId) ?? new Set();
-    if (damaged) members.add(damaged);
-    if (this.#queue.size < QUEUE_MAX) this.#queue.set(extentId, members);
-    this.#running ??= this.#run().finally(() => {
-      this.#running = undefined;
+  get queueLength(): number {
+    return this.#queue.size + this.#active.size;
+  }
+
+  isActive(extentId: ExtentId): boolean {
+    return this.#active.has(extentId);
+  }
+
+  /** Has the replicas of a sealed extent looked at. */
+  add(extentId: ExtentId): void {
+    const record = this.#findSealed(extentId);
+    if (record) this.#enqueue(extentId, goodCount(this.#queryOf(record)));
+  }
+
+  #enqueue(extentId: ExtentId, rank: number): void {
+    if (this.#options.signal.aborted) return;
+    this.#queue.add(extentId, rank);
+    if (this.#runners.size >= this.#options.concurrencyMax) return;
+    const runner: Promise<void> = this.#run().finally(() => {
+      this.#runners.delete(runner);
     });
+    this.#runners.add(runner);
+  }
+
+  /** Looks for all that can be done now; what failed a moment ago only when told so. */
+  addAll({ includesFailed }: { readonly includesFailed: boolean }): void {
+    const { tables, registry, clock } = this.#options;
+    if (includesFailed) this.#failures.clear();
+    const nowMs = clock.monotonicMs();
+    const domains = registry.placeable().map((status) => status.faultDomain);
+    for (const [extentId, record] of tables.extents()) {
+      if (record.state !== 'sealed' || nowMs < (this.#failures.get(extentId)?.untilMs ?? 0)) continue;
+      const isPossible = planRepair(this.#queryOf(record)).some(
+        (step) => step.type !== 'copy' || domains.some((domain) => !step.taken.includes(domain))
+      );
+      if (isPossible) this.add(extentId);
+    }
+  }
+
+  /** Has a replica moved when nothing more urgent waits. */
+  addMove(move: ReplicaMove): void {
+    this.#moves.set(move.extentId, move);
+    this.#enqueue(move.extentId, MOVE_RANK);
+  }
+
+  get moveCount(): number {
+    return this.#moves.size;
+  }
+
+  /** A replica gave bad bytes or is missing: recorded durably, then rebuilt in the background. */
+  async noteDamage(extentId: ExtentId, memberId: MemberId): Promise<void> {
+    let isNew = false;
+    await this.#change(extentId, (record) => {
+      const { replicas, unconfirmed, damaged = [] } = record;
+      if (!replicas.includes(memberId) || damaged.includes(memberId)) return undefined;
+      // Not taken for good yet: it is looked at anyway.
+      if (unconfirmed.includes(memberId)) return undefined;
+      isNew = true;
+      return { ...record, damaged: [...damaged, memberId] };
+    });
+    if (isNew) this.#options.onEvent({ type: 'replica-damaged', extentId, memberId });
+    this.add(extentId);
+  }
+
+  /** As `noteDamage`; resolves when the extent was worked on: is the replica whole again, here or elsewhere? */
+  async fix(extentId: ExtentId, memberId: MemberId): Promise<boolean> {
+    await this.noteDamage(extentId, memberId);
+    if (this.#queue.has(extentId) || this.#active.has(extentId)) {
+      await new Promise<void>((resolve) => {
+        this.#waiters.set(extentId, [...(this.#waiters.get(extentId) ?? []), resolve]);
+      });
+    }
+    return !this.#findSealed(extentId)?.damaged?.includes(memberId);
+  }
+
+  /** Every byte of a replica was found to be well. */
+  async noteWhole(extentId: ExtentId, memberId: MemberId): Promise<void> {
+    await this.#change(extentId, (record) => without(record, memberId, record.replicas));
+  }
+
+  /** Takes a replica that was found on a node into the list, unconfirmed, if the extent lacks one. */
+  async adopt(extentId: ExtentId, memberId: MemberId): Promise<void> {
+    await this.#change(extentId, ({ replicas, unconfirmed, ...record }) =>
+      replicas.includes(memberId)
+        ? undefined
+        : { ...record, replicas: [...replicas, memberId], unconfirmed: [...unconfirmed, memberId] }
+    );
+    this.add(extentId);
   }
 
   /** Resolves when nothing is queued. */
   async idle(): Promise<void> {
-    while (this.#running) await this.#running;
+    while (this.#runners.size > 0) await Promise.all(this.#runners);
   }
 
   async #run(): Promise<void> {
     // Lets a burst of seals and reports gather, and keeps the caller's step free of this work.
     await Promise.resolve();
-    for (const [extentId, damaged] of this.#queue) {
-      if (this.#options.signal.aborted) return this.#queue.clear();
-      this.#queue.delete(extentId);
+    const { signal, onEvent } = this.#options;
+    for (;;) {
+      if (signal.aborted) this.#giveUp();
+      const extentId = this.#queue.take(this.#active);
+      if (extentId === undefined) return;
+      this.#active.add(extentId);
       try {
-        await this.#repair(extentId, damaged);
+        await this.#repair(extentId);
+        await this.#move(extentId);
       } catch (cause) {
-        this.#options.onEvent({ type: 'sweep-failed', cause });
+        if (!signal.aborted) onEvent({ type: 'sweep-failed', cause });
       }
+      this.#active.delete(extentId);
+      this.#finish(extentId);
     }
   }
 
-  async #repair(extentId: ExtentId, damaged: ReadonlySet<MemberId>): Promise<void> {
-    const record = this.#options.tables.findExtent(extentId);
-    if (record?.state !== 'sealed') return;
-    for (const memberId of damaged) {
-      if (!record.unconfirmed.includes(memberId)) await this.#rebuild(extentId, record, memberId);
-    }
-    const confirmed: MemberId[] = [];
-    for (const memberId of record.unconfirmed) {
-      if (await this.#confirm(extentId, record, memberId)) confirmed.push(memberId);
-    }
-    const latest = this.#options.tables.findExtent(extentId);
-    if (confirmed.length === 0 || !latest) return;
-    const unconfirmed = latest.unconfirmed.filter((memberId) => !confirmed.includes(memberId));
-    await this.#options.tables.commit({ extents: new Map([[extentId, { ...latest, unconfirmed }]]) });
+  #giveUp(): void {
+    this.#queue.clear();
+    this.#moves.clear();
+    for (const extentId of [...this.#waiters.keys()]) this.#finish(extentId);
   }
 
-  async #confirm(extentId: ExtentId, record: SealedRecord, memberId: MemberId): Promise<boolean> {
-    try {
-      if (await this.#seal(extentId, record, { memberId, acceptsDamage: false })) return true;
-    } catch (error) {
-      // Without a file the node needs a whole rebuild; any other failure waits for the next sweep.
-      if (!isStoreError(error, 'ExtentNotFound')) return false;
-    }
-    if (await this.#rebuild(extentId, record, memberId)) return true;
-    if (!record.isDamaged) return false;
-    // No replica has better bytes: what is there must at least not change any more.
-    return await this.#seal(extentId, record, { memberId, acceptsDamage: true }).catch(() => false);
+  #finish(extentId: ExtentId): void {
+    const { tables, onUnlisted } = this.#options;
+    if (tables.findExtent(extentId) && !tables.isListed(extentId)) onUnlisted();
+    for (const resolve of this.#waiters.get(extentId) ?? []) resolve();
+    this.#waiters.delete(extentId);
   }
 
-  async #seal(
+  async #repair(extentId: ExtentId): Promise<void> {
+    /** Steps that did not help, and nodes that could not take a replica back. */
+    const tried = new Set<string>();
+    const failed = new Set<MemberId>();
+    for (let count = 0; count < STEPS_MAX && !this.#options.signal.aborted; count++) {
+      const record = this.#findSealed(extentId);
+      if (!record) {
+        this.#failures.delete(extentId);
+        return;
+      }
+      const step = planRepair(this.#queryOf(record, failed)).find((step) => !tried.has(keyOf(step)));
+      if (!step) {
+        this.#noteOutcome(extentId, tried.size === 0);
+        return;
+      }
+      if (!(await this.#perform(extentId, record, step, failed))) tried.add(keyOf(step));
+    }
+  }
+
+  #noteOutcome(extentId: ExtentId, isDone: boolean): void {
+    if (isDone) {
+      this.#failures.delete(extentId);
+      return;
+    }
+    const count = (this.#failures.get(extentId)?.count ?? 0) + 1;
+    const waitMs = Math.min(RETRY_MS_MIN * 2 ** (count - 1), RETRY_MS_MAX);
+    this.#failures.set(extentId, { count, untilMs: this.#options.clock.monotonicMs() + waitMs });
+  }
+
+  async #perform(
     extentId: ExtentId,
     record: SealedRecord,
-    { memberId, acceptsDamage }: { readonly memberId: MemberId; readonly acceptsDamage: boolean }
+    step: RepairStep,
+    failed: Set<MemberId>
   ): Promise<boolean> {
-    const { length, ownerEpoch: epoch, replicas } = record;
-    const call = { memberId, replicaCount: replicas.length, what: `Sealing extent ${extentId}` };
-    const answer = await this.#options.nodes.call(call, (node) =>
-      node.seal({ extentId, epoch, length, acceptsDamage })
-    );
-    return answer.isComplete;
+    const { copier } = this.#options;
+    if (step.type === 'copy') return await this.#copy(extentId, record, step);
+    if (step.type === 'drop') return await this.#drop(extentId, record, step.memberId);
+    const { memberId } = step;
+    const outcome =
+      step.type === 'rebuild'
+        ? await copier.rebuild(extentId, record, memberId)
+        : await copier.confirm(extentId, record, memberId);
+    if (outcome === 'whole') await this.noteWhole(extentId, memberId);
+    if (outcome === 'disk-failed') failed.add(memberId);
+    return outcome === 'whole';
   }
 
-  async #rebuild(extentId: ExtentId, record: SealedRecord, memberId: MemberId): Promise<boolean> {
-    const { onEvent, nodes, managerEpoch, bytesPerSecond, signal } = this.#options;
-    const sources = record.replicas.filter((other) => other !== memberId);
-    if (sources.length === 0 || !nodes.find(memberId)) return false;
-    try {
-      const { length, ownerEpoch: epoch, replicas } = record;
-      const timeoutMs = NodeDirectory.timeoutMsFor(length) + (length * 1000) / bytesPerSecond;
-      const what = `Rebuilding extent ${extentId}`;
-      const call = { memberId, replicaCount: replicas.length, what, timeoutMs };
-      const message = { extentId, epoch, length, sources, managerEpoch, bytesPerSecond };
-      await nodes.call(call, (node) => node.rebuild(message, { signal }));
-      onEvent({ type: 'replica-rebuilt', extentId, memberId });
-      return true;
-    } catch (cause) {
-      onEvent({ type: 'replica-rebuild-failed', extentId, memberId, cause });
-      return false;
-    }
+  async #copy(
+    extentId: ExtentId,
+    record: SealedRecord,
+    { leaving, taken }: RepairStep & { readonly type: 'copy' }
+  ): Promise<boolean> {
+    const target = this.#options.copier.chooseTarget(extentId, record, taken);
+    return target !== undefined && (await this.#copyTo({ extentId, record, leaving, target }));
   }
+
+  /** Copies first, then one step changes the list, then the replica that left is deleted. */
+  async #copyTo(copy: {
+    readonly extentId: ExtentId;
+    readonly record: SealedRecord;
+    readonly leaving: MemberId | undefined;
+    readonly target: MemberId;
+  }): Promise<boolean> {
+    const { extentId, record, leaving, target } = copy;
+    const { copier } = this.#options;
+    let isListed = false;
+    const outcome = await copier.copy({ extentId, record, target }, async () => {
+      isListed = await this.#change(extentId, (latest) => {
+        const { replicas } = latest;
+        const hasLeft = leaving !== undefined && !replicas.includes(leaving);
+        if (hasLeft || replicas.includes(target)) return undefined;
+        const staying = replicas.filter((memberId) => memberId !== leaving);
+        return leaving === undefined
+          ? { ...latest, replicas: [...staying, target] }
+          : without(latest, leaving, [...staying, target]);
+      });
+      // The extent was deleted or changed meanwhile.
+      if (!isListed && !this.#findSealed(extentId)?.replicas.includes(target)) {
+        await copier.delete(extentId, target);
+      }
+    });
+    if (outcome !== 'whole' || !isListed) return false;
+    this.#options.onEvent({ type: 'replica-copied', extentId, memberId: target, replacedMemberId: leaving });
+    if (leaving !== undefined) await this.#deleteLeft(extentId, leaving);
+    return true;
+  }
+
+  async #drop(extentId: ExtentId, { replicas }: SealedRecord, memberId: MemberId): Promise<boolean> {
+    const isDropped = await this.#change(extentId, (latest) => {
+      if (latest.replicas.length !== replicas.length) return undefined;
+      const staying = latest.replicas.filter((other) => other !== memberId);
+      return without(latest, memberId, staying);
+    });
+    if (isDropped) await this.#deleteLeft(extentId, memberId);
+    return isDropped;
+  }
+
+  /** What a dead node keeps is found when it comes back. */
+  async #deleteLeft(extentId: ExtentId, memberId: MemberId): Promise<void> {
+    const { registry, copier } = this.#options;
+    if (registry.livenessOf(memberId) !== 'dead') await copier.delete(extentId, memberId);
+  }
+
+  async #move(extentId: ExtentId): Promise<void> {
+    const move = this.#moves.get(extentId);
+    this.#moves.delete(extentId);
+    const record = this.#findSealed(extentId);
+    if (!move || !record || this.#options.signal.aborted) return;
+    const { from, to } = move;
+    if (!record.replicas.includes(from) || record.replicas.includes(to)) return;
+    if (goodCount(this.#queryOf(record)) < record.replicas.length) return;
+    await this.#copyTo({ extentId, record, leaving: from, target: to });
+  }
+
+  /** Changes the record of a sealed extent; false when `change` gives none, or it is not sealed and listed. */
+  async #change(
+    extentId: ExtentId,
+    change: (record: SealedRecord) => ExtentRecord | undefined
+  ): Promise<boolean> {
+    return await this.#locks.run(String(extentId), async () => {
+      const record = this.#findSealed(extentId);
+      const changed = record && change(record);
+      if (!changed) return false;
+      await this.#options.tables.commit({ extents: new Map([[extentId, changed]]) });
+      return true;
+    });
+  }
+
+  #findSealed(extentId: ExtentId): SealedRecord | undefined {
+    const { tables } = this.#options;
+    const record = tables.findExtent(extentId);
+    return record?.state === 'sealed' && tables.isListed(extentId) ? record : undefined;
+  }
+
+  #queryOf(record: ExtentRecord, failed: ReadonlySet<MemberId> = new Set()): RepairQuery {
+    const { wantedCount, registry } = this.#options;
+    return { record, wantedCount, failed, findMember: (memberId) => registry.find(memberId) };
+  }
+}
+
+function keyOf(step: RepairStep): string {
+  return step.type === 'copy' ? `copy ${step.leaving}` : `${step.type} ${step.memberId}`;
+}
+
+/** The record with these replicas, of which a member is neither unconfirmed nor damaged any more. */
+function without(record: SealedRecord, memberId: MemberId, replicas: readonly MemberId[]): ExtentRecord {
+  const { damaged = [], unconfirmed, ...rest } = record;
+  const isOther = (other: MemberId) => other !== memberId;
+  const left = damaged.filter(isOther);
+  return {
+    ...rest,
+    replicas,
+    unconfirmed: unconfirmed.filter(isOther),
+    ...(left.length > 0 && { damaged: left })
+  };
 }

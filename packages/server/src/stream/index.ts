@@ -22,6 +22,15 @@ export type {
   SealAnswer,
   SealMessage
 } from './extent-node-api.js';
+export type {
+  ExtentFilter,
+  ExtentStateView,
+  ExtentsAnswer,
+  ExtentTotals,
+  MembershipApi,
+  MemberView,
+  ScrubView
+} from './membership-api.js';
 export { NodeDirectory } from './node-directory.js';
 export { Pacer } from './pacer.js';
 export { type ClusterStreamsOptions, openClusterStreams } from './remote/cluster-streams.js';

@@ -10,30 +10,32 @@ const FILE = 'manager-epoch';
 export class ManagerFence {
   readonly #disk: Disk;
   readonly #path: string;
-  #epoch: number;
+  /** Absent until it was read. */
+  #epoch: number | undefined;
 
-  private constructor(disk: Disk, path: string, epoch: number) {
+  constructor(disk: Disk, directory: string) {
     this.#disk = disk;
-    this.#path = path;
-    this.#epoch = epoch;
+    this.#path = `${directory}/${FILE}`;
   }
 
-  static async open(disk: Disk, directory: string): Promise<ManagerFence> {
-    const path = `${directory}/${FILE}`;
-    const bytes = await disk.findBytes(path);
-    const epoch = bytes ? Number(Buffer.from(bytes).toString()) : 0;
-    return new ManagerFence(disk, path, Number.isSafeInteger(epoch) ? epoch : 0);
-  }
-
-  /** @throws StoreError `StaleEpoch` when a newer stream manager was here. */
+  /** @throws StoreError `StaleEpoch` when a newer stream manager was here, `DiskFailed` when that cannot be read. */
   async admit(epoch: number): Promise<void> {
-    if (epoch < this.#epoch) {
-      const epochs = `epoch ${this.#epoch}, not ${epoch}`;
+    const known = this.#epoch ?? (await this.#read());
+    // Another call may have come in between.
+    const current = Math.max(known, this.#epoch ?? 0);
+    if (epoch < current) {
+      const epochs = `epoch ${current}, not ${epoch}`;
       throw new StoreError('StaleEpoch', `The stream manager has ${epochs}. Stop: another one leads.`);
     }
-    if (epoch === this.#epoch) return;
     this.#epoch = epoch;
+    if (epoch === current) return;
     // A full or failing disk must not keep the new leader from deleting: then only this process remembers.
     await this.#disk.writeBytes(this.#path, Buffer.from(`${epoch}\n`)).catch(() => undefined);
+  }
+
+  async #read(): Promise<number> {
+    const bytes = await this.#disk.findBytes(this.#path);
+    const epoch = bytes ? Number(Buffer.from(bytes).toString()) : 0;
+    return Number.isSafeInteger(epoch) ? epoch : 0;
   }
 }

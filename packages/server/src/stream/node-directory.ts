@@ -77,21 +77,11 @@ export class NodeDirectory {
     return this.#options.reachable();
   }
 
-  /** Has the space of all nodes measured anew, for when it was freed by something else. */
-  async measure(): Promise<void> {
-    await Promise.all(
-      this.reachable().map(async ({ memberId }) => {
-        const call = { memberId, replicaCount: this.replicaCount, what: 'Measuring space' };
-        // One that does not answer keeps its last status.
-        await this.call(call, (node) => node.status()).catch(() => undefined);
-      })
-    );
-  }
-
-  /** Where a new extent may be placed. */
-  candidates(): readonly PlacementCandidate[] {
+  /** Where of these nodes a new extent may be placed. */
+  candidates(statuses: readonly ExtentNodeStatus[] = this.reachable()): readonly PlacementCandidate[] {
     const nowMs = this.#options.clock.monotonicMs();
-    const all = this.reachable().map((status) => ({
+    const found = statuses.filter(({ memberId }) => this.find(memberId) !== undefined);
+    const all = found.map((status) => ({
       memberId: status.memberId,
       faultDomain: status.faultDomain,
       freeBytes: status.freeBytes,
@@ -107,16 +97,15 @@ export class NodeDirectory {
     return Math.max(1, this.replicaCount - 1);
   }
 
-  /** How many replicas a new extent can have in the domains that can be reached, were their disks not full. */
-  reachableReplicaCount(): number {
-    return Math.min(this.replicaCount, countDomains(this.candidates()));
+  /** How many replicas a new extent can have in the domains of the candidates, were their disks not full. */
+  placeableCount(candidates: readonly PlacementCandidate[]): number {
+    return Math.min(this.replicaCount, countDomains(candidates));
   }
 
   /** No new extent can be placed for want of space. */
-  isFull(): boolean {
-    const candidates = this.candidates();
+  isFull(candidates: readonly PlacementCandidate[] = this.candidates()): boolean {
     const withSpace = candidates.filter((candidate) => !candidate.isFull);
-    return withSpace.length < candidates.length && countDomains(withSpace) < this.reachableReplicaCount();
+    return withSpace.length < candidates.length && countDomains(withSpace) < this.placeableCount(candidates);
   }
 }
 

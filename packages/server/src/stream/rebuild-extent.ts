@@ -45,9 +45,10 @@ export async function rebuildExtent({
   const slot = { state: 'sealed', generation: 2, epoch, length } as const;
   await file.write([encodeExtentSlot(extentId, slot)], extentSlotOffset(slot.generation));
   let syncedTo = 0;
+  const inOrder = [...sources];
   for (let offset = EXTENT_HEADER_BYTES; offset < length; ) {
     const wanted = Math.min(RUN_BYTES_MAX, length - offset);
-    const run = await fetchIntactRun(sources, { extentId, offset, length: wanted });
+    const run = await fetchIntactRun(inOrder, { extentId, offset, length: wanted });
     await file.write([run], offset);
     offset += run.byteLength;
     if (offset - syncedTo >= UNSYNCED_BYTES_MAX) {
@@ -59,15 +60,18 @@ export async function rebuildExtent({
   await file.sync();
 }
 
-async function fetchIntactRun(sources: readonly FetchBytes[], message: FetchMessage): Promise<Uint8Array> {
+/** A source that does not answer is asked last from then on. */
+async function fetchIntactRun(sources: FetchBytes[], message: FetchMessage): Promise<Uint8Array> {
   let failure: unknown;
-  for (const fetch of sources) {
+  for (const fetch of [...sources]) {
     try {
       const bytes = await fetch(message);
       const run = intactRun(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength), message);
       if (run.byteLength > 0) return run;
     } catch (error) {
       failure = error;
+      sources.splice(sources.indexOf(fetch), 1);
+      sources.push(fetch);
     }
   }
   const place = `block at ${message.offset} of extent ${message.extentId}`;

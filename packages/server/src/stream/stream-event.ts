@@ -1,4 +1,5 @@
 import type { ExtentId, FaultDomain, MemberId, StreamId } from '../api/index.js';
+import type { MemberDuty, MemberLiveness } from './membership-api.js';
 
 /** What an operator may want to know; nothing depends on it being heard. */
 export type StreamEvent =
@@ -26,6 +27,30 @@ export type StreamEvent =
       readonly extentId: ExtentId;
       readonly memberId: MemberId;
       readonly cause: unknown;
+    }
+  /** A new replica was made on another node, in the place of one or in addition. */
+  | {
+      readonly type: 'replica-copied';
+      readonly extentId: ExtentId;
+      readonly memberId: MemberId;
+      readonly replacedMemberId: MemberId | undefined;
+    }
+  /** A node fell silent, came back, or an operator changed its duty. */
+  | {
+      readonly type: 'member-changed';
+      readonly memberId: MemberId;
+      readonly faultDomain: FaultDomain;
+      readonly liveness: MemberLiveness;
+      readonly duty: MemberDuty;
+    }
+  /** Every block of a node's sealed extents was read and compared with its checksum. */
+  | {
+      readonly type: 'scrub-finished';
+      readonly memberId: MemberId;
+      readonly blockCount: number;
+      readonly verifiedBytes: number;
+      readonly corruptCount: number;
+      readonly repairedCount: number;
     }
   /** A folder is missing or unreadable; the other nodes serve. */
   | {

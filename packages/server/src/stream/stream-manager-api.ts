@@ -1,11 +1,12 @@
 import type { ExtentId, MemberId, StreamId } from '../api/index.js';
+import type { MembershipApi } from './membership-api.js';
 import type { StreamExtent } from './stream-layer.js';
 
 /**
  * The stream manager as owners and readers of streams see it: messages of plain data. It knows streams and extents;
  * every change is durable in the meta store before it is answered. Every call of an owner carries its epoch.
  */
-export interface StreamManagerApi {
+export interface StreamManagerApi extends MembershipApi {
   /**
    * Makes the caller the owner: seals what earlier owners left open and refuses their epochs from now on.
    * @throws StoreError `StaleEpoch` unless the epoch is greater than all before, `ReplicaUnavailable` when an open

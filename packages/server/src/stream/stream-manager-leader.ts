@@ -95,7 +95,7 @@ export class StreamManagerLeader implements StreamManagerApi {
 
   #scheduleSweep(): void {
     this.#sweepTimer = this.#options.clock.setTimer(SWEEP_MS, () => {
-      this.sweep()
+      this.sweep({ includesFailed: false })
         .catch((cause: unknown) => {
           if (!isStoreError(cause, 'ServiceUnavailable'))
             this.#options.onEvent({ type: 'sweep-failed', cause });
@@ -106,9 +106,15 @@ export class StreamManagerLeader implements StreamManagerApi {
     });
   }
 
-  async sweep(): Promise<void> {
+  /** Finds what there is to do, and does it in the background; what failed a moment ago too, when told so. */
+  async sweep(options: { readonly includesFailed: boolean }): Promise<void> {
     await this.#options.beforeSweep?.();
-    await (await this.#get()).sweep();
+    await (await this.#get()).sweep(options);
+  }
+
+  /** Resolves when no repair is left to do now. */
+  async idle(): Promise<void> {
+    await this.#manager?.idle();
   }
 
   async close(): Promise<void> {
@@ -151,6 +157,13 @@ export class StreamManagerLeader implements StreamManagerApi {
     await (await this.#get()).findExtent(message);
   reportDamage: StreamManagerApi['reportDamage'] = async (message) =>
     await (await this.#get()).reportDamage(message);
+  heartbeat: StreamManagerApi['heartbeat'] = async (message) => await (await this.#get()).heartbeat(message);
+  extents: StreamManagerApi['extents'] = async (message) => await (await this.#get()).extents(message);
+  drain: StreamManagerApi['drain'] = async (message) => await (await this.#get()).drain(message);
+  removeMember: StreamManagerApi['removeMember'] = async (message) =>
+    await (await this.#get()).removeMember(message);
+  scrub: StreamManagerApi['scrub'] = async (message) => await (await this.#get()).scrub(message);
+  members: StreamManagerApi['members'] = async () => await (await this.#get()).members();
 }
 
 function aborted(signal: AbortSignal): Promise<void> {

@@ -1,12 +1,11 @@
 import { type ExtentId, isStoreError, type MemberId, StoreError, type StreamId } from '../api/index.js';
 import type { Leadership, MetaStore } from '../coordination/index.js';
 import type { Clock, Random } from '../platform/index.js';
-import { ExtentCollector } from './extent-collector.js';
-import { ExtentRepair } from './extent-repair.js';
+import { ExtentCreator } from './extent-creator.js';
 import { ExtentSealer, sealedAnswer, sealedRecord } from './extent-sealer.js';
 import { KeyedLock } from './keyed-lock.js';
 import type { NodeDirectory } from './node-directory.js';
-import { choosePlacement } from './placement.js';
+import { NodeRegistry } from './node-registry.js';
 import type { OnStreamEvent } from './stream-event.js';
 import type { StreamExtent } from './stream-layer.js';
 import type {
@@ -24,12 +23,8 @@ import type {
   StreamManagerApi
 } from './stream-manager-api.js';
 import { type ExtentRecord, type StreamRecord, StreamTables } from './stream-tables.js';
-
-/** Other nodes are tried so many times when some fail to create a replica. */
-const PLACEMENT_ATTEMPTS = 4;
-
-/** One rebuild runs at a time; clients' traffic goes first. */
-const REPAIR_BYTES_PER_SECOND = 64 * 1024 * 1024;
+import { StreamUpkeep } from './stream-upkeep.js';
+import { UPKEEP_DEFAULTS, type UpkeepSettings } from './upkeep-settings.js';
 
 export interface StreamManagerOptions {
   readonly metaStore: MetaStore;
@@ -39,6 +34,13 @@ export interface StreamManagerOptions {
   readonly random: Random;
   readonly nodes: NodeDirectory;
   readonly onEvent: OnStreamEvent;
+  readonly settings?: Partial<UpkeepSettings> | undefined;
+}
+
+interface StreamManagerParts {
+  readonly tables: StreamTables;
+  readonly upkeep: StreamUpkeep;
+  readonly creator: ExtentCreator;
 }
 
 /** The stream manager while it leads. */
@@ -46,33 +48,37 @@ export class StreamManager implements StreamManagerApi {
   readonly #options: StreamManagerOptions;
   readonly #tables: StreamTables;
   readonly #sealer: ExtentSealer;
-  readonly #repair: ExtentRepair;
-  readonly #collector: ExtentCollector;
-  readonly #closed = new AbortController();
+  readonly #creator: ExtentCreator;
+  readonly #upkeep: StreamUpkeep;
   /** By stream: its owner's calls and the opening of the next owner. */
   readonly #locks = new KeyedLock();
-  readonly #allocating = new Set<ExtentId>();
 
-  private constructor(options: StreamManagerOptions, tables: StreamTables) {
-    const { clock, nodes, onEvent, leadership } = options;
-    const managerEpoch = leadership.epoch;
+  private constructor(options: StreamManagerOptions, parts: StreamManagerParts) {
+    const { clock, nodes, onEvent } = options;
+    const { tables, upkeep, creator } = parts;
     this.#options = options;
     this.#tables = tables;
     this.#sealer = new ExtentSealer({ clock, nodes, tables, onEvent });
-    this.#repair = new ExtentRepair({
-      nodes,
-      tables,
-      onEvent,
-      signal: this.#closed.signal,
-      managerEpoch,
-      bytesPerSecond: REPAIR_BYTES_PER_SECOND
-    });
-    const allocating = this.#allocating;
-    this.#collector = new ExtentCollector({ nodes, tables, onEvent, allocating, managerEpoch });
+    this.#creator = creator;
+    this.#upkeep = upkeep;
   }
 
   static async open(options: StreamManagerOptions): Promise<StreamManager> {
-    return new StreamManager(options, await StreamTables.load(options.metaStore, options.leadership));
+    const tables = await StreamTables.load(options.metaStore, options.leadership);
+    const settings = { ...UPKEEP_DEFAULTS, ...options.settings };
+    const registry = await NodeRegistry.load({ ...options, ...settings });
+    const poll = (): Promise<void> => upkeep.poll();
+    const creator = new ExtentCreator({ ...options, tables, registry, poll });
+    const upkeep: StreamUpkeep = await StreamUpkeep.open({
+      ...options,
+      tables,
+      registry,
+      settings,
+      allocating: creator.allocating,
+      sealStranded: (isStranded) => manager.#sealStranded(isStranded)
+    });
+    const manager: StreamManager = new StreamManager(options, { tables, upkeep, creator });
+    return manager;
   }
 
   /** Aborts when it does not know its tables any more: its leadership must end. */
@@ -104,7 +110,7 @@ export class StreamManager implements StreamManagerApi {
 
   async #seal(extentId: ExtentId, epoch: number): Promise<SealExtentAnswer> {
     const answer = await this.#sealer.seal(extentId, epoch);
-    this.#repair.add(extentId);
+    this.#upkeep.repair.add(extentId);
     return answer;
   }
 
@@ -115,18 +121,16 @@ export class StreamManager implements StreamManagerApi {
       // What an earlier call may have left behind when its outcome got lost.
       const others = stream.extentIds.filter((extentId) => extentId !== previous?.extentId);
       await this.#sealAll({ epoch, extentIds: others });
-      const created = await this.#createExtent(epoch);
-      try {
+      const created = await this.#creator.withExtent(epoch, async (extent) => {
         const extents = new Map<ExtentId, ExtentRecord>();
         const open = previous && this.#sealWithLength({ ...message, ...previous });
         if (open) extents.set(previous.extentId, open);
-        extents.set(created.extentId, newRecord(created.replicas, epoch));
-        const record = { epoch, extentIds: [...stream.extentIds, created.extentId] };
+        extents.set(extent.extentId, newRecord(extent.replicas, epoch));
+        const record = { epoch, extentIds: [...stream.extentIds, extent.extentId] };
         await this.#tables.commit({ streams: new Map([[streamId, record]]), extents });
-      } finally {
-        this.#allocating.delete(created.extentId);
-      }
-      if (previous) this.#repair.add(previous.extentId);
+        return extent;
+      });
+      if (previous) this.#upkeep.repair.add(previous.extentId);
       return created;
     });
   }
@@ -149,55 +153,6 @@ export class StreamManager implements StreamManagerApi {
     return sealedRecord({ record, epoch, length });
   }
 
-  /** Creates the files first: a listed extent has durable files on all its replicas. */
-  async #createExtent(epoch: number): Promise<AllocateExtentAnswer> {
-    const { nodes, random, onEvent } = this.#options;
-    for (let attempt = 1; ; attempt++) {
-      if (nodes.isFull()) await nodes.measure();
-      const wantedCount = nodes.reachableReplicaCount();
-      const candidates = nodes.candidates();
-      const placement = { candidates, replicaCount: wantedCount, fraction: () => random.fraction() };
-      const replicas = choosePlacement(placement);
-      if (wantedCount < nodes.replicaCountMin) throw tooFewNodes(wantedCount);
-      if (replicas.length < wantedCount) throw noSpace(replicas.length, wantedCount);
-      const extentId = await this.#tables.allocateId();
-      this.#allocating.add(extentId);
-      const failure = await this.#createReplicas({ extentId, epoch, replicas });
-      if (!failure) {
-        const isDegraded = replicas.length < nodes.replicaCount;
-        const counts = { replicaCount: replicas.length, wantedCount: nodes.replicaCount };
-        if (isDegraded) onEvent({ type: 'extent-under-replicated', extentId, ...counts });
-        return { extentId, replicas };
-      }
-      this.#allocating.delete(extentId);
-      if (attempt === PLACEMENT_ATTEMPTS) throw failure;
-    }
-  }
-
-  async #createReplicas(created: AllocateExtentAnswer & { epoch: number }): Promise<StoreError | undefined> {
-    const { extentId, epoch, replicas } = created;
-    const { nodes } = this.#options;
-    const what = `Creating extent ${extentId}`;
-    const results = await Promise.allSettled(
-      replicas.map((memberId) =>
-        nodes.call({ memberId, replicaCount: replicas.length, what }, (node) =>
-          node.createExtent({ extentId, epoch })
-        )
-      )
-    );
-    let failure: StoreError | undefined;
-    results.forEach((result, index) => {
-      if (result.status === 'fulfilled') return;
-      const error: unknown = result.reason;
-      failure = isStoreError(error)
-        ? error
-        : new StoreError('InternalError', `${what} failed.`, { cause: error });
-      // A full disk is known as such by its status.
-      if (!isStoreError(error, 'NoSpace')) nodes.exclude(replicas[index]!);
-    });
-    return failure;
-  }
-
   async sealExtent(message: SealExtentMessage): Promise<SealExtentAnswer> {
     return await this.#asOwner(message, async (stream) => {
       const { extentId, length, epoch } = message;
@@ -205,7 +160,7 @@ export class StreamManager implements StreamManagerApi {
       if (length === undefined) return await this.#seal(extentId, epoch);
       const sealed = this.#sealWithLength({ ...message, length });
       if (sealed) await this.#tables.commit({ extents: new Map([[extentId, sealed]]) });
-      this.#repair.add(extentId);
+      this.#upkeep.repair.add(extentId);
       return sealedAnswer(this.#getSealed(extentId));
     });
   }
@@ -218,7 +173,7 @@ export class StreamManager implements StreamManagerApi {
       const record = { epoch: stream.epoch, extentIds };
       await this.#tables.commit({ streams: new Map([[message.streamId, record]]) });
     });
-    this.#collectSoon();
+    this.#upkeep.collectSoon();
   }
 
   async moveExtents({ from, to, extentIds }: MoveExtentsMessage): Promise<void> {
@@ -251,33 +206,53 @@ export class StreamManager implements StreamManagerApi {
   }
 
   async reportDamage({ extentId, memberId }: ReportDamageMessage): Promise<void> {
-    this.#options.onEvent({ type: 'replica-damaged', extentId, memberId });
-    if (this.#tables.findExtent(extentId)?.state === 'sealed') this.#repair.add(extentId, memberId);
+    await this.#upkeep.repair.noteDamage(extentId, memberId);
   }
 
-  /** Finds and finishes what crashes and failures left: unlisted extents, orphan files, unconfirmed replicas. */
-  async sweep(): Promise<void> {
-    await this.#options.nodes.measure();
-    await this.#collector.collect();
-    await this.#collector.sweepOrphans();
-    for (const [extentId, record] of this.#tables.extents()) {
-      if (record.state === 'sealed' && record.unconfirmed.length > 0) this.#repair.add(extentId);
+  heartbeat: StreamManagerApi['heartbeat'] = (message) => this.#upkeep.heartbeat(message);
+  members: StreamManagerApi['members'] = () => this.#upkeep.members();
+  extents: StreamManagerApi['extents'] = (message) => this.#upkeep.extents(message);
+  drain: StreamManagerApi['drain'] = (message) => this.#upkeep.drain(message);
+  removeMember: StreamManagerApi['removeMember'] = (message) => this.#upkeep.removeMember(message);
+  scrub: StreamManagerApi['scrub'] = (message) => this.#upkeep.scrub(message);
+
+  /**
+   * Seals the open extents that have a replica which is lost or shall go, for their owners, whose next append meets it
+   * and goes on in a new extent. What cannot be sealed yet is tried again.
+   */
+  async #sealStranded(isStranded: (memberId: MemberId) => boolean): Promise<void> {
+    for (const [streamId, { extentIds }] of this.#tables.streams()) {
+      for (const extentId of extentIds) {
+        const find = () => findStranded(this.#tables.findExtent(extentId), isStranded);
+        if (!find()) continue;
+        await this.#locks.run(streamId, async () => {
+          const record = find();
+          const stream = this.#tables.findStream(streamId);
+          if (!record || !stream) return;
+          const epoch = record.state === 'sealing' ? Math.max(record.epoch, stream.epoch) : stream.epoch;
+          try {
+            await this.#seal(extentId, epoch);
+          } catch (error) {
+            if (!isStoreError(error, 'ReplicaUnavailable', 'StaleEpoch')) throw error;
+          }
+        });
+      }
     }
-    await this.#repair.idle();
+  }
+
+  /** See `StreamUpkeep.sweep`. */
+  async sweep(options: { readonly includesFailed: boolean }): Promise<void> {
+    await this.#upkeep.sweep(options);
+  }
+
+  /** Resolves when no repair is left to do now. */
+  async idle(): Promise<void> {
+    await this.#upkeep.idle();
   }
 
   /** Stops background work at the next step and waits for it. */
   async close(): Promise<void> {
-    this.#closed.abort();
-    await this.#repair.idle();
-    // Also waits for a collection that goes on; a failed one is the next leader's.
-    await this.#collector.idle();
-  }
-
-  #collectSoon(): void {
-    this.#collector
-      .collect()
-      .catch((cause: unknown) => this.#options.onEvent({ type: 'sweep-failed', cause }));
+    await this.#upkeep.close();
   }
 
   async #asOwner<Result>(
@@ -322,16 +297,11 @@ function staleEpoch(streamId: StreamId, epoch: number, current: number | undefin
   return new StoreError('StaleEpoch', `Stream ${streamId} has ${epochs}. Open it with a greater one.`);
 }
 
-function tooFewNodes(count: number): StoreError {
-  return new StoreError(
-    'ReplicaUnavailable',
-    `Only ${count} fault domains can be reached, too few for a new extent. Bring nodes back.`
-  );
-}
-
-function noSpace(count: number, wantedCount: number): StoreError {
-  const counts = `${count} of ${wantedCount} fault domains`;
-  return new StoreError('NoSpace', `Only ${counts} have space for a new extent. Free space or add disks.`);
+function findStranded(
+  record: ExtentRecord | undefined,
+  isStranded: (memberId: MemberId) => boolean
+): ExtentRecord | undefined {
+  return record && record.state !== 'sealed' && record.replicas.some(isStranded) ? record : undefined;
 }
 
 function wrong(message: string): StoreError {

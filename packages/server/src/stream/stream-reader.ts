@@ -89,8 +89,13 @@ export class StreamReader {
         await this.#reportFailure(extentId, memberId, error);
       }
     }
-    const isListed = (await this.#options.manager.findExtent({ extentId })) !== undefined;
-    throw readFailure(query, [...failures.values()], isListed);
+    const latest = await this.#options.manager.findExtent({ extentId });
+    const hasMoved = latest?.replicas.some((memberId) => !failures.has(memberId)) ?? false;
+    // A replica was made elsewhere meanwhile, and there can be no end of that for one read.
+    if (latest && hasMoved && !query.hasMoved) {
+      return await this.#readAny({ ...query, members: latest.replicas, hasMoved }, run);
+    }
+    throw readFailure(query, [...failures.values()], latest !== undefined);
   }
 
   async #reportFailure(extentId: ExtentId, memberId: MemberId, error: unknown): Promise<void> {
@@ -106,6 +111,8 @@ interface ReadQuery {
   /** In the order in which they are asked. */
   readonly members: readonly MemberId[];
   readonly signal?: AbortSignal;
+  /** These are not the members of the first try. */
+  readonly hasMoved?: boolean;
 }
 
 function isBadRead(error: unknown): boolean {

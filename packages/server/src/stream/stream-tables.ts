@@ -41,6 +41,8 @@ export type ExtentRecord = ExtentState & {
   readonly acknowledgedBy: number;
   /** Replicas not yet known to have exactly the sealed length, intact. */
   readonly unconfirmed: readonly MemberId[];
+  /** Replicas that gave bad bytes, or are missing, since they were confirmed. Absent = none. */
+  readonly damaged?: readonly MemberId[];
   /** No replica was intact when it was sealed. */
   readonly isDamaged?: boolean;
 };
@@ -118,6 +120,14 @@ export class StreamTables {
   unlisted(): readonly ExtentId[] {
     this.#requireCertain();
     return [...this.#unlisted];
+  }
+
+  isListed(id: ExtentId): boolean {
+    return this.#listings.has(id);
+  }
+
+  *streams(): Iterable<readonly [StreamId, StreamRecord]> {
+    for (const [id, cached] of this.#streams) yield [id, cached.value];
   }
 
   /** False for ids that these tables never gave out. */

@@ -14,9 +14,9 @@ import {
   bytesSchema,
   epochSchema,
   extentIdSchema,
-  faultDomainSchema,
   lengthSchema,
   memberIdSchema,
+  nodeStatusSchema,
   offsetSchema,
   rateSchema
 } from './remote-schemas.js';
@@ -106,14 +106,7 @@ const TABLE: CallTable<ExtentNodeApi> = {
   },
   status: {
     input: z.unknown(),
-    output: z.object({
-      memberId: memberIdSchema,
-      faultDomain: faultDomainSchema,
-      totalBytes: lengthSchema,
-      freeBytes: lengthSchema,
-      extentCount: lengthSchema,
-      isFull: z.boolean()
-    })
+    output: nodeStatusSchema
   }
 };
 

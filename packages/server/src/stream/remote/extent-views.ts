@@ -37,6 +37,12 @@ export function withExtentViews(manager: StreamManagerApi, clock: Clock): Stream
       // Also what a reader says that found no replica where it looked.
       views.delete(message.extentId);
       await manager.reportDamage(message);
-    }
+    },
+    heartbeat: (message) => manager.heartbeat(message),
+    members: () => manager.members(),
+    extents: (message) => manager.extents(message),
+    drain: (message) => manager.drain(message),
+    removeMember: (message) => manager.removeMember(message),
+    scrub: (message) => manager.scrub(message)
   };
 }

@@ -21,4 +21,12 @@ export const lengthSchema = count;
 /** Bytes a second. */
 export const rateSchema = z.number().positive();
 export const durabilitySchema = z.enum(['sync', 'os']);
+export const nodeStatusSchema = z.object({
+  memberId: memberIdSchema,
+  faultDomain: faultDomainSchema,
+  totalBytes: lengthSchema,
+  freeBytes: lengthSchema,
+  extentCount: lengthSchema,
+  isFull: z.boolean()
+});
 export { bytesSchema };

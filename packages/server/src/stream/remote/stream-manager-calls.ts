@@ -8,6 +8,7 @@ import {
 } from '../../rpc/index.js';
 import { NodeDirectory } from '../node-directory.js';
 import type { StreamManagerApi } from '../stream-manager-api.js';
+import { membershipTable } from './membership-calls.js';
 import {
   epochSchema,
   extentIdSchema,
@@ -60,7 +61,8 @@ const TABLE = {
   reportDamage: {
     input: z.object({ extentId: extentIdSchema, memberId: memberIdSchema }),
     output: nothing
-  }
+  },
+  ...membershipTable
 } satisfies CallTable<StreamManagerApi>;
 
 /** Serves the stream manager of this process, whether it leads or not, to the others. */

@@ -13,6 +13,7 @@ import {
 } from '../../platform/index.js';
 import { type EmbeddedStreamLayer, openEmbeddedStreamLayer } from '../embedded-stream-layer.js';
 import type { StreamEvent } from '../stream-event.js';
+import type { UpkeepSettings } from '../upkeep-settings.js';
 import { slowDisk } from './slow-disk.js';
 
 export const LOG = streamId('partition-1/log');
@@ -24,6 +25,8 @@ export interface StreamFixtureOptions {
   readonly capacityBytes?: number;
   /** Lets other work come between the steps of the disk. */
   readonly isSlow?: boolean;
+  /** Files that no table knows are deleted at once where it does not say otherwise. */
+  readonly upkeep?: Partial<UpkeepSettings>;
   /** Between the stream manager and its tables. */
   readonly wrapMetaStore?: (metaStore: MetaStore) => MetaStore;
 }
@@ -81,6 +84,7 @@ export class StreamFixture implements AsyncDisposable {
         random,
         metaStore: this.options.wrapMetaStore?.(this.#metaStore) ?? this.#metaStore,
         ...(extentBytesMax === undefined ? {} : { extentBytesMax }),
+        upkeep: { orphanGraceMs: 0, ...this.options.upkeep },
         onEvent: (event) => this.events.push(event)
       })
     );
