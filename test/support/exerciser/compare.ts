@@ -16,17 +16,18 @@ export interface Sides {
   readonly disk: string;
   /** As of `FileCallsOptions`. */
   readonly closesFirst: boolean;
+  readonly isUser: boolean;
 }
 
 /** Makes the same calls on the drive and on the disk, in directories called `name`. */
 export async function findDifference(
-  { program, drive, disk, closesFirst }: Sides,
+  { program, drive, disk, closesFirst, isUser }: Sides,
   name: string,
   script: readonly string[]
 ): Promise<Difference | undefined> {
   const [onDrive, onDisk] = await Promise.all([
-    runFileCalls({ program, directory: join(drive, name), isModel: false, closesFirst }, script),
-    runFileCalls({ program, directory: join(disk, name), isModel: true, closesFirst }, script)
+    runFileCalls({ program, directory: join(drive, name), isModel: false, closesFirst, isUser }, script),
+    runFileCalls({ program, directory: join(disk, name), isModel: true, closesFirst, isUser }, script)
   ]);
   const count = Math.max(onDrive.length, onDisk.length);
   for (let index = 0; index < count; index++)

@@ -2,10 +2,10 @@
  * Makes system calls on files as a script says, one a line, and prints what each of them answered: the same script on two
  * file systems must print the same. Fields of a line are parted by tabs.
  *
- *   file-calls DIRECTORY [model] [close] < SCRIPT
+ *   file-calls DIRECTORY [model] [close] [user] < SCRIPT
  *
  * The directory is made. With `model` what a drive refuses is refused; with `close` nothing stays open when a directory
- * is removed or replaced.
+ * is removed or replaced. With `user` the calls are those of a user without rights, to whom the directory is given.
  *
  * Files are held open in numbered slots, not blocking, as a pipe would for ever. Bytes that are written follow from a
  * number and their place; bytes that are read are printed as a hash. Of times only those are printed that a script can
@@ -15,6 +15,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -29,6 +30,7 @@
 
 #define SLOTS 8
 #define FIELDS 10
+#define USER 4321
 
 static int files[SLOTS];
 static DIR *directories[SLOTS];
@@ -371,14 +373,20 @@ static int enter(const char *directory) {
   return chdir("root");
 }
 
+static int become_user(void) {
+  if (chown(".", USER, USER) < 0 || setgroups(0, NULL) < 0) return -1;
+  return setgid(USER) < 0 ? -1 : setuid(USER);
+}
+
 int main(int argc, char **argv) {
   if (argc < 2 || enter(argv[1]) < 0) {
-    fprintf(stderr, "%s: %s\n", argc < 2 ? "usage: file-calls DIRECTORY [model] [close]" : argv[1], strerror(errno));
+    fprintf(stderr, "%s: %s\n", argc < 2 ? "usage: file-calls DIRECTORY [model] [close] [user]" : argv[1], strerror(errno));
     return 2;
   }
   for (int i = 2; i < argc; i++) {
     is_model |= !strcmp(argv[i], "model");
     closes_first |= !strcmp(argv[i], "close");
+    if (!strcmp(argv[i], "user") && become_user() < 0) return perror("user"), 2;
   }
   // What was answered before a call that never returns is known.
   setvbuf(stdout, NULL, _IOLBF, 0);

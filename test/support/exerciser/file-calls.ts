@@ -21,14 +21,20 @@ export interface FileCallsOptions {
   readonly isModel: boolean;
   /** Nothing stays open when a directory is removed or replaced. */
   readonly closesFirst: boolean;
+  /** The calls are those of a user without rights; only root can do this. */
+  readonly isUser?: boolean;
 }
 
 /** Makes the calls of a script and returns what each answered. */
 export async function runFileCalls(
-  { program, directory, isModel, closesFirst }: FileCallsOptions,
+  { program, directory, isModel, closesFirst, isUser = false }: FileCallsOptions,
   script: readonly string[]
 ): Promise<string[]> {
-  const flags = [...(isModel ? ['model'] : []), ...(closesFirst ? ['close'] : [])];
+  const flags = [
+    ...(isModel ? ['model'] : []),
+    ...(closesFirst ? ['close'] : []),
+    ...(isUser ? ['user'] : [])
+  ];
   const child = spawn(program, [directory, ...flags], { timeout: TIMEOUT_MS });
   const parts: Buffer[] = [];
   child.stdout.on('data', (part: Buffer) => parts.push(part));
