@@ -46,22 +46,20 @@ static void fill(unsigned char *bytes, long offset, long length, long pattern) {
   for (long i = 0; i < length; i++) bytes[i] = (unsigned char)((offset + i) % 251 + pattern);
 }
 
-/* As rm -r: removes names while the directory is being read. */
+/* As rm -r: removes names while the directory is being read, those that it can, in whatever order. */
 static int purge(const char *path) {
   DIR *directory = opendir(path);
   if (!directory) return -1;
-  int result = 0;
-  for (struct dirent *entry = readdir(directory); entry && result == 0; entry = readdir(directory)) {
+  for (struct dirent *entry = readdir(directory); entry; entry = readdir(directory)) {
     if (!strcmp(entry->d_name, ".") || !strcmp(entry->d_name, "..")) continue;
     char *below;
     if (asprintf(&below, "%s/%s", path, entry->d_name) < 0) abort();
-    result = entry->d_type == DT_DIR ? purge(below) : unlink(below);
+    if (entry->d_type == DT_DIR) purge(below);
+    else unlink(below);
     free(below);
   }
-  int reason = errno;
   closedir(directory);
-  errno = reason;
-  return result < 0 ? result : rmdir(path);
+  return rmdir(path);
 }
 
 static void call_open(char **f) {

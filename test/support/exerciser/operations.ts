@@ -108,7 +108,7 @@ const KINDS: readonly Kind[] = [
   { name: 'fsync', weight: 2, fields: (d) => [d.slot()] },
   { name: 'fdatasync', weight: 1, fields: (d) => [d.slot()] },
   { name: 'fsyncdir', weight: 1, fields: (d) => [d.directory()] },
-  { name: 'copy', weight: 2, fields: (d) => [d.slot(), d.offset(), d.slot(), d.offset(), d.size()] },
+  { name: 'copy', weight: 4, fields: (d) => [d.slot(), d.offset(), d.slot(), d.offset(), d.size()] },
   {
     name: 'mmap',
     weight: 4,

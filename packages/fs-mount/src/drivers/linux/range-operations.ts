@@ -1,8 +1,10 @@
 import { FileSystemError } from '../../errno.js';
 import type { FileHandle } from '../../file-handle.js';
+import type { AttributeOperations } from './attribute-operations.js';
 import { OPCODE } from './fuse-constants.js';
 import { REPLY } from './fuse-replies.js';
 import { REQUEST, type Request } from './fuse-requests.js';
+import type { Node } from './node-table.js';
 import { BODY } from './replies.js';
 import type { Handlers, SessionContext } from './session-context.js';
 
@@ -14,9 +16,11 @@ const SEEK_DATA = 3;
 /** What is done with ranges of files without their bytes. */
 export class RangeOperations {
   readonly #context: SessionContext;
+  readonly #attributes: AttributeOperations;
 
-  constructor(context: SessionContext) {
+  constructor(context: SessionContext, attributes: AttributeOperations) {
     this.#context = context;
+    this.#attributes = attributes;
   }
 
   handlers(): Handlers {
@@ -29,7 +33,7 @@ export class RangeOperations {
 
   /** Space is taken when bytes come: to allocate is to grow. Holes and zeroed ranges read as zeros and take none. */
   async #fallocate(request: Request): Promise<void> {
-    const { handles, replies, passthrough } = this.#context;
+    const { handles, replies } = this.#context;
     const layout = REQUEST.fuse_fallocate_in;
     const { handle, node } = handles.file(request.u64(layout.fh));
     const offset = request.u64(layout.offset);
@@ -41,7 +45,7 @@ export class RangeOperations {
     if ((mode & FALLOC_FL_KEEP_SIZE) === 0 && end > handle.state.size) await handle.truncate(end);
     // Also where no byte is another one than before.
     handle.state.modified();
-    await passthrough.changed(node);
+    await this.#changed(node, request);
     replies.done(request.unique);
   }
 
@@ -59,7 +63,7 @@ export class RangeOperations {
   }
 
   async #copyFileRange(request: Request): Promise<void> {
-    const { handles, replies, passthrough } = this.#context;
+    const { handles, replies } = this.#context;
     const layout = REQUEST.fuse_copy_file_range_in;
     const source = handles.file(request.u64(layout.fh_in)).handle;
     const target = handles.file(request.u64(layout.fh_out));
@@ -70,10 +74,21 @@ export class RangeOperations {
     });
     // The kernel reads and writes them then.
     if (copied === undefined) throw new FileSystemError('EOPNOTSUPP', 'the bytes are copied one by one');
-    await passthrough.changed(target.node);
+    await this.#changed(target.node, request);
     replies.writer.u32(BODY + REPLY.fuse_write_out.size, copied);
     replies.writer.u32(BODY + REPLY.fuse_write_out.size + 4, 0);
     replies.send(request.unique, REPLY.fuse_write_out.bytes);
+  }
+
+  /** As after a write; of these the kernel does not say that a program loses its set-user-id bit. */
+  async #changed(node: Node, { uid }: Request): Promise<void> {
+    const { nodes, paths, passthrough } = this.#context;
+    await passthrough.changed(node);
+    if (uid === 0) return;
+    await paths.shared(
+      () => nodes.pathOf(node),
+      (path) => this.#attributes.killSetId(path)
+    );
   }
 }
 

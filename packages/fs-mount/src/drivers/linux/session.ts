@@ -132,7 +132,7 @@ export class Session {
       ...attributes.handlers(),
       ...new DirectoryOperations(context).handlers(),
       ...new FileOperations(context, { buffers, names, attributes }).handlers(),
-      ...new RangeOperations(context).handlers(),
+      ...new RangeOperations(context, attributes).handlers(),
       [OPCODE.FUSE_INIT]: (request) => this.#init(request),
       [OPCODE.FUSE_DESTROY]: (request) => void context.replies.done(request.unique),
       [OPCODE.FUSE_INTERRUPT]: (request) =>
