@@ -60,7 +60,7 @@ export class DiskCache {
     this.#space = new SpaceGuard({ disk, clock, freeShareMin, onLow: (bytes) => this.#giveBack(bytes) });
   }
 
-  /** Finds out what is in the folder: about a second for each 250,000 files. */
+  /** Finds out what is in the folder: a few seconds for the 250,000 files it has at most. */
   static async open(options: DiskCacheOptions): Promise<DiskCache> {
     const cache = new DiskCache(options, await scanCache(options.disk));
     await cache.#space.start();

@@ -17,6 +17,8 @@ export class MemoryCacheDisk implements CacheDisk {
   /** Nothing can be read without waiting. */
   isCold = false;
   openCount = 0;
+  /** Of every file, so that a kernel could be given one; none by default. */
+  descriptor: number | undefined;
   isClosed = false;
   #now = 0;
 
@@ -67,7 +69,7 @@ export class MemoryCacheDisk implements CacheDisk {
   #opened(name: string, file: MemoryFile): CacheFile {
     this.openCount++;
     return {
-      descriptor: undefined,
+      descriptor: this.descriptor,
       read: async (offset, into) => {
         this.#called('readAt', name);
         file.usedAtMs = ++this.#now;
