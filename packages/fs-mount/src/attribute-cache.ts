@@ -1,5 +1,6 @@
 import type { StatResult } from '@stampede/client';
 import { BoundedMap } from './bounded-map.js';
+import type { CacheStatus } from './cache-status.js';
 import type { Clock } from './clock.js';
 import { StatCompactor } from './compact-stat.js';
 
@@ -33,13 +34,31 @@ export class AttributeCache {
   readonly #compactor = new StatCompactor();
   readonly #options: AttributeCacheOptions;
   #liveSinceMs: number | undefined;
+  #hitCount = 0;
+  #missCount = 0;
 
   constructor(options: AttributeCacheOptions) {
     this.#options = options;
     this.#entries = new BoundedMap({ limit: options.entryCountMax });
   }
 
+  get status(): CacheStatus {
+    return {
+      name: 'attributes',
+      hitCount: this.#hitCount,
+      missCount: this.#missCount,
+      entryCount: this.#entries.size
+    };
+  }
+
   find(key: string): StatResult | undefined {
+    const stat = this.#find(key);
+    if (stat) this.#hitCount++;
+    else this.#missCount++;
+    return stat;
+  }
+
+  #find(key: string): StatResult | undefined {
     const entry = this.#entries.get(key);
     if (!entry) return undefined;
     if (this.#liveSinceMs !== undefined && entry.readAtMs >= this.#liveSinceMs) return entry.stat;

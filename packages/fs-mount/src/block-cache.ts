@@ -1,5 +1,6 @@
 import type { ObjectHead, StoreCalls } from '@stampede/client';
 import { BoundedMap } from './bounded-map.js';
+import type { CacheStatus } from './cache-status.js';
 import { CELL_BYTES, type DiskCache } from './disk-cache/index.js';
 
 /** Bytes [offset, offset + length) of one version, asked for or there. */
@@ -38,6 +39,10 @@ export class BlockCache {
   /** Sorted by offset and disjoint. */
   readonly #versions = new Map<string, Segment[]>();
   #arrivingBytes = 0;
+  #hitBytes = 0;
+  #missBytes = 0;
+  #diskHitBytes = 0;
+  #diskMissBytes = 0;
 
   constructor(options: BlockCacheOptions) {
     this.#options = options;
@@ -50,6 +55,24 @@ export class BlockCache {
 
   get bytes(): number {
     return this.#kept.bytes + this.#arrivingBytes;
+  }
+
+  /** Bytes count as a hit when they are here by the time a program asks for them. */
+  get statuses(): readonly CacheStatus[] {
+    const { limitBytes, disk } = this.#options;
+    const [hitBytes, missBytes] = [this.#hitBytes, this.#missBytes];
+    const memory = { name: 'memory', hitBytes, missBytes, bytes: this.bytes, limitBytes } as const;
+    if (!disk) return [memory];
+    return [
+      memory,
+      {
+        name: 'disk',
+        hitBytes: this.#diskHitBytes,
+        missBytes: this.#diskMissBytes,
+        bytes: disk.usedBytes,
+        entryCount: disk.fileCount
+      }
+    ];
   }
 
   /** Whether there is room to read `bytes` that nobody waits for yet. */
@@ -67,6 +90,8 @@ export class BlockCache {
     const { start, end } = request;
     const segments = this.#segmentsOf(request);
     const missing = segments.filter((segment) => segment.bytes === undefined);
+    if (missing.length === 0) this.#hitBytes += end - start;
+    else this.#missBytes += end - start;
     if (missing.length > 0) await Promise.all(missing.map((segment) => segment.arrival));
     // What arrived is here even if the cache, being full, has let it go again: nothing is asked for twice.
     for (const segment of segments) {
@@ -138,6 +163,8 @@ export class BlockCache {
       const kept = await disk?.read(head, offset, length);
       const bytes = kept ?? (await this.#fetchFromStore(head, segment));
       if (!kept) written = disk?.write(head, offset, bytes);
+      if (kept) this.#diskHitBytes += length;
+      else this.#diskMissBytes += length;
       segment.bytes = bytes;
       this.#kept.set(segment, segment);
     } catch (error) {

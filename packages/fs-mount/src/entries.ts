@@ -12,7 +12,7 @@ import type { DirectoryTimes } from './directory-times.js';
 import type { FileState } from './file-state.js';
 import { Lookup } from './lookup.js';
 import type { OpenFiles } from './open-files.js';
-import { formatComponent } from './path.js';
+import { formatComponent, nameInRoot } from './path.js';
 import type { Removals } from './removals.js';
 import { type Target, TargetResolver } from './target.js';
 
@@ -92,6 +92,7 @@ export class Entries {
   async *list(target: Target): AsyncGenerator<NamedEntry[]> {
     const { files, removals } = this.#options;
     const prefix = target.key === '' ? '' : `${target.key}/`;
+    const shown = this.isRoot(target) ? nameInRoot : (name: string) => name;
     const unstored = new Map([...files.unstoredIn(prefix)].map((state) => [state.key, state]));
     for await (const page of this.#lookup.list(prefix)) {
       const names: NamedEntry[] = [];
@@ -99,13 +100,13 @@ export class Entries {
         unstored.delete(entry.target.key);
         if (entry.stat.type === 'object' && removals.has(entry.target.key)) continue;
         const attributes = () => this.#knownAttributes(entry.target);
-        names.push({ name: entry.name, type: typeOf(entry.stat), attributes });
+        names.push({ name: shown(entry.name), type: typeOf(entry.stat), attributes });
       }
       yield names;
     }
     const rest = [...unstored.values()].filter((state) => !state.isDetached);
     yield rest.map((state) => ({
-      name: formatComponent({ type: 'plain', name: state.key.slice(prefix.length) }),
+      name: shown(formatComponent({ type: 'plain', name: state.key.slice(prefix.length) })),
       type: state.attributes().mode & S_IFMT,
       attributes: () => this.#knownAttributes({ key: state.key, form: 'any' })
     }));

@@ -3,6 +3,7 @@ import { AttributeCache } from './attribute-cache.js';
 import { AttributeChanges } from './attribute-changes.js';
 import { type Attributes, S_IFLNK, S_IFMT, S_IFREG } from './attributes.js';
 import { BlockCache } from './block-cache.js';
+import type { CacheStatus } from './cache-status.js';
 import { ChangeWatch } from './change-watch.js';
 import { DirectoryTimes } from './directory-times.js';
 import type { DiskCache } from './disk-cache/index.js';
@@ -49,7 +50,9 @@ export interface FileSystemStatus {
   readonly dirtyBytes: number;
   /** Memory of buffers for writing and of cached blocks. */
   readonly writeMemoryBytes: number;
+  readonly writeMemoryLimitBytes: number;
   readonly readMemoryBytes: number;
+  readonly caches: readonly CacheStatus[];
   /** Changes made elsewhere are reported at once; otherwise they show after the attribute TTL. */
   readonly watchIsLive: boolean;
 }
@@ -65,6 +68,7 @@ export class FileSystem {
   readonly #files: OpenFiles;
   readonly #removals: Removals;
   readonly #blocks: BlockCache;
+  readonly #attributeCache: AttributeCache;
   readonly #memory: WriteMemory;
   readonly #space: SpaceReader;
   readonly #watch: ChangeWatch;
@@ -83,6 +87,7 @@ export class FileSystem {
       ttlMs: options.attributeTtlMs,
       clock
     });
+    this.#attributeCache = cache;
     this.#blocks = new BlockCache({
       store,
       bucket,
@@ -360,7 +365,9 @@ export class FileSystem {
       openFileCount: this.#files.under('').filter((state) => state.handleCount > 0).length,
       dirtyBytes: this.#files.under('').reduce((sum, state) => sum + state.dirtyBytes, 0),
       writeMemoryBytes: this.#memory.usedBytes,
+      writeMemoryLimitBytes: this.#memory.limitBytes,
       readMemoryBytes: this.#blocks.bytes,
+      caches: [this.#attributeCache.status, ...this.#blocks.statuses],
       watchIsLive: this.#watch.isLive
     };
   }

@@ -4,6 +4,7 @@ import type { MountedDirectory } from './drivers/driver.js';
 import { FileSystemError, isTransient } from './errno.js';
 import { FileSystem, type FileSystemStatus } from './file-system.js';
 import type { FileSystemOptions } from './file-system-options.js';
+import { countedStore, Monitor, MonitorFolder } from './monitor/index.js';
 import { type CacheSettings, type MountOptions, parseMountOptions } from './mount-options.js';
 
 const RETRY_MS = 500;
@@ -39,8 +40,11 @@ export interface Mount extends AsyncDisposable {
  *         `EBUSY` and `EACCES` for a disk cache that another mount or user has.
  */
 export async function mount(options: MountOptions): Promise<Mount> {
-  const { fileSystem: withoutCache, driver, cache } = parseMountOptions(options);
-  const { store, bucket, prefix, readOnly, attributeTtlMs, onEvent } = withoutCache;
+  const { fileSystem: parsed, driver, cache } = parseMountOptions(options);
+  const monitor = new Monitor(parsed.clock);
+  const counted = countedStore(parsed.store, monitor.storeCalls, parsed.clock);
+  const withoutCache = { ...parsed, store: counted };
+  const { store, bucket, prefix, readOnly, attributeTtlMs, onEvent, clock, uid, gid } = withoutCache;
   await store.buckets.head({ bucket });
   const diskCache = cache && (await openDiskCache(cache, withoutCache));
   const fileSystemOptions = { ...withoutCache, diskCache };
@@ -52,7 +56,18 @@ export async function mount(options: MountOptions): Promise<Mount> {
       readOnly,
       allowOther: options.allowOther ?? false,
       attributeTtlMs,
-      onEvent
+      onEvent,
+      monitor,
+      monitorFolder: ({ canStream }) =>
+        new MonitorFolder({
+          monitor,
+          fileSystem,
+          facts: { driver: driver.name, bucket, prefix, pid: process.pid, startedAtMs: clock.nowMs() },
+          clock,
+          uid,
+          gid,
+          canStream
+        })
     });
     fileSystem.start();
     return new MountedBucket(fileSystem, mounted, {

@@ -12,10 +12,13 @@ import { FileSystemError } from './errno.js';
  *   %=file=NAME       the key `a` where keys `a/…` exist as well: the directory is `a`, the file `%=file=a`
  *   %=nul=HEX         a component with a NUL, its UTF-8 in hexadecimal
  *   %=raw=NAME        a component that would otherwise be read as one of these
+ *   %=raw=.stampede   `.stampede` in the root of a mount, where that name is the mount's own
  *   %=long=HASH=HEAD  a component of more than 255 bytes: found again by listing the keys that start with HEAD
  */
 
 export const COMPONENT_BYTES_MAX = 255;
+/** In the root of a mount: what the mount says of itself. */
+export const MONITOR_NAME = '.stampede';
 const INTRODUCER = '%=';
 const LONG_HEAD_BYTES_MAX = 160;
 const UNDECODABLE = '\ufffd';
@@ -56,6 +59,11 @@ export function formatComponent(component: Component): string {
     if (component.type === 'plain' && hex.length <= COMPONENT_BYTES_MAX) return hex;
   }
   return formatComponent({ type: 'long', hash: longHash(component), head: headOf(name) });
+}
+
+/** The name under which the root of a mount shows what any other directory shows as `name`. */
+export function nameInRoot(name: string): string {
+  return name === MONITOR_NAME ? `${INTRODUCER}raw=${name}` : name;
 }
 
 /** Tells one long component from another with the same head. */

@@ -1,4 +1,5 @@
 import type { FileSystem } from '../file-system.js';
+import type { Monitor, MonitorFolder } from '../monitor/index.js';
 import type { OnMountEvent } from '../mount-event.js';
 
 export interface DriverOptions {
@@ -11,6 +12,13 @@ export interface DriverOptions {
   /** How long the kernel may remember attributes and names. */
   readonly attributeTtlMs: number;
   readonly onEvent: OnMountEvent;
+  /** Counts the operations. */
+  readonly monitor: Monitor;
+  /**
+   * The folder that the root has beside what the file system has, unlisted. `canStream`: reads of it may wait, and go on
+   * past the size that is shown.
+   */
+  monitorFolder(options: { readonly canStream: boolean }): MonitorFolder;
 }
 
 /** A directory that shows a file system. */

@@ -4,6 +4,8 @@ import type { FileSystem } from '../file-system.js';
 import type { Driver, DriverOptions, MountedDirectory } from './driver.js';
 import { type FuseBase, loadFuseNative } from './fuse-native-binding.js';
 import { driverClass } from './fuse-native-class.js';
+import { countedOperations } from './fuse-native-counted.js';
+import { withMonitorFolder } from './fuse-native-monitor.js';
 import { FuseNativeOperations } from './fuse-native-operations.js';
 import { isMountPoint, mountPathOf, prepareMountPoint, unmountDirectory } from './mount-table.js';
 
@@ -29,7 +31,9 @@ async function mount(fileSystem: FileSystem, options: DriverOptions): Promise<Mo
   await prepareMountPoint(options.directory);
   const directory = await mountPathOf(options.directory);
   const operations = new FuseNativeOperations(fileSystem, options.onEvent);
-  const fuse = new (driverClass(Fuse, options))(directory, operations.table(), { timeout: false });
+  const counted = countedOperations(operations.table(), options.monitor);
+  const table = withMonitorFolder(counted, options.monitorFolder({ canStream: false }));
+  const fuse = new (driverClass(Fuse, options))(directory, table, { timeout: false });
   everMounted.push(fuse);
   await open(fuse, directory);
   const polling = new AbortController();

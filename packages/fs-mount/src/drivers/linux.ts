@@ -41,11 +41,11 @@ async function mount(
   fileSystem: FileSystem,
   options: DriverOptions
 ): Promise<MountedDirectory> {
-  const { attributeTtlMs, onEvent } = options;
+  const { onEvent } = options;
   await prepareMountPoint(options.directory);
   const directory = await mountPathOf(options.directory);
   const device = await openDevice(addon, directory, options);
-  const session = new Session({ addon, device, fileSystem, attributeTtlMs, onEvent });
+  const session = new Session({ ...options, addon, device, fileSystem });
   await widenReadahead(directory).catch(() => undefined);
   const polling = new AbortController();
   const ended = Promise.race([session.ended, whenDetached(directory, polling.signal)]).then(async () => {

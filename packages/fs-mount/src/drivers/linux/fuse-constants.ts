@@ -94,6 +94,7 @@ export const FATTR = {
 export const FOPEN = {
   FOPEN_DIRECT_IO: 1 << 0,
   FOPEN_KEEP_CACHE: 1 << 1,
+  FOPEN_STREAM: 1 << 4,
   FOPEN_NOFLUSH: 1 << 5
 } as const;
 

@@ -29,7 +29,7 @@ export const REQUEST = {
   fuse_release_in: { bytes: 24, fh: 0 },
   fuse_flush_in: { bytes: 24, fh: 0 },
   fuse_fsync_in: { bytes: 16, fh: 0 },
-  fuse_read_in: { bytes: 40, fh: 0, offset: 8, size: 16 },
+  fuse_read_in: { bytes: 40, fh: 0, offset: 8, size: 16, flags: 32 },
   fuse_write_in: { bytes: 40, fh: 0, offset: 8, size: 16, write_flags: 20 },
   fuse_setxattr_in: { bytes: 16, size: 0, flags: 4 },
   fuse_getxattr_in: { bytes: 8, size: 0 },

@@ -2,6 +2,7 @@ import type { Attributes } from '../../attributes.js';
 import type { Addon, Channel } from './addon.js';
 import { type OpenAnswer, REPLY, ReplyWriter, type Validity } from './fuse-replies.js';
 import type { Node } from './node-table.js';
+import type { RequestMonitor, Started } from './request-monitor.js';
 
 /** Where the body of an answer begins in the head buffer. */
 export const BODY = REPLY.fuse_out_header.bytes;
@@ -11,6 +12,11 @@ const NO_TIME: Validity = { seconds: 0, nanoseconds: 0 };
 /** Room for the largest answer that is built and not passed through: a page of a listing. */
 export const HEAD_BYTES = 64 * 1024 + BODY;
 
+export interface ReplyOptions {
+  readonly validity: Validity;
+  readonly monitor: RequestMonitor;
+}
+
 /**
  * Answers requests, each once. An answer is built in one buffer and sent before anything else runs, so that there need
  * not be two. What was answered early, because its program was interrupted, is not answered again: `send` and those
@@ -19,14 +25,16 @@ export const HEAD_BYTES = 64 * 1024 + BODY;
 export class Replies {
   readonly writer: ReplyWriter;
   readonly #addon: Addon;
-  /** The opcode of each request that waits. */
-  readonly #pending = new Map<number, number>();
+  readonly #monitor: RequestMonitor;
+  /** The requests that wait. */
+  readonly #pending = new Map<number, Started>();
   readonly #validity: Validity;
   #channel: Channel | undefined;
   #whenIdle: (() => void) | undefined;
 
-  constructor(addon: Addon, head: Buffer, validity: Validity) {
+  constructor(addon: Addon, head: Buffer, { validity, monitor }: ReplyOptions) {
     this.#addon = addon;
+    this.#monitor = monitor;
     this.writer = new ReplyWriter(head);
     this.#validity = validity;
   }
@@ -36,11 +44,11 @@ export class Replies {
   }
 
   pendingOpcode(unique: number): number | undefined {
-    return this.#pending.get(unique);
+    return this.#pending.get(unique)?.opcode;
   }
 
-  begin(unique: number, opcode: number): void {
-    this.#pending.set(unique, opcode);
+  begin(unique: number, started: Started): void {
+    this.#pending.set(unique, started);
   }
 
   /** Sends what was written behind the header, and the pieces behind that. */
@@ -64,6 +72,8 @@ export class Replies {
   }
 
   noEntry(unique: number): boolean {
+    const started = this.#pending.get(unique);
+    if (started) started.isNoEntry = true;
     this.writer.noEntry(BODY, this.#validity);
     return this.send(unique, REPLY.fuse_entry_out.bytes);
   }
@@ -113,7 +123,9 @@ export class Replies {
     { headBytes, length, error }: { headBytes: number; length: number; error: number },
     pieces?: readonly Uint8Array[]
   ): boolean {
-    if (!this.#ended(unique) || !this.#channel) return false;
+    const started = this.#ended(unique);
+    if (!started || !this.#channel) return false;
+    this.#monitor.ended(started, -error, length - BODY);
     this.writer.header(0, { length, error, unique });
     const result = pieces
       ? this.#addon.reply(this.#channel, headBytes, pieces)
@@ -122,9 +134,10 @@ export class Replies {
     return result === 0;
   }
 
-  #ended(unique: number): boolean {
-    const wasPending = this.#pending.delete(unique);
+  #ended(unique: number): Started | undefined {
+    const started = this.#pending.get(unique);
+    this.#pending.delete(unique);
     if (this.#pending.size === 0) this.#whenIdle?.();
-    return wasPending;
+    return started;
   }
 }

@@ -1,7 +1,7 @@
 import { constants } from 'node:os';
 import { findErrno } from '../../errno.js';
 import type { FileSystem } from '../../file-system.js';
-import type { OnMountEvent } from '../../mount-event.js';
+import type { DriverOptions } from '../driver.js';
 import type { Addon, Channel } from './addon.js';
 import { AttributeOperations } from './attribute-operations.js';
 import { DirectoryOperations } from './directory-operations.js';
@@ -18,6 +18,7 @@ import { NEWER_REPLY, REPLY, SHORT_INIT_BYTES, type Validity } from './fuse-repl
 import { allocateSlot, REQUEST, Request, type RequestSlot } from './fuse-requests.js';
 import { HandleTable } from './handle-table.js';
 import { Interrupts } from './interrupts.js';
+import { MonitorOperations } from './monitor-operations.js';
 import { NameOperations } from './name-operations.js';
 import { NodeTable } from './node-table.js';
 import { Passthrough } from './passthrough.js';
@@ -25,6 +26,7 @@ import { PathLocks } from './path-locks.js';
 import { RangeOperations } from './range-operations.js';
 import { ReadBuffers } from './read-buffers.js';
 import { BODY, HEAD_BYTES, Replies } from './replies.js';
+import { RequestMonitor } from './request-monitor.js';
 import type { Handlers, SessionContext } from './session-context.js';
 
 /** What one read or write carries. */
@@ -51,13 +53,12 @@ const OPERATION_NAMES = new Map<number, string>(
   Object.entries(OPCODE).map(([name, opcode]) => [opcode, name])
 );
 
-export interface SessionOptions {
+export interface SessionOptions
+  extends Pick<DriverOptions, 'attributeTtlMs' | 'onEvent' | 'monitor' | 'monitorFolder'> {
   readonly addon: Addon;
   /** Becomes the session's. */
   readonly device: number;
   readonly fileSystem: FileSystem;
-  readonly attributeTtlMs: number;
-  readonly onEvent: OnMountEvent;
 }
 
 /** One mount's talk with the kernel, from INIT until the device is closed. */
@@ -69,6 +70,8 @@ export class Session {
   readonly #context: SessionContext;
   readonly #handlers: Handlers;
   readonly #interrupts: Interrupts;
+  readonly #monitor: RequestMonitor;
+  readonly #monitorOperations: MonitorOperations;
   readonly #channel: Channel;
 
   constructor(options: SessionOptions) {
@@ -76,8 +79,12 @@ export class Session {
     this.#options = options;
     this.#slots = Array.from({ length: SLOT_COUNT }, () => allocateSlot(DATA_BYTES_MAX));
     const head = Buffer.alloc(HEAD_BYTES);
-    const replies = new Replies(addon, head, validityOf(attributeTtlMs));
     const nodes = new NodeTable();
+    this.#monitor = new RequestMonitor(options.monitor, nodes);
+    const replies = new Replies(addon, head, {
+      validity: validityOf(attributeTtlMs),
+      monitor: this.#monitor
+    });
     const passthrough = new Passthrough({ addon, fileSystem, nodes, onEvent: options.onEvent });
     this.#context = {
       fileSystem,
@@ -87,6 +94,7 @@ export class Session {
       paths: new PathLocks(),
       passthrough
     };
+    this.#monitorOperations = new MonitorOperations(replies, options.monitorFolder({ canStream: true }));
     this.#interrupts = new Interrupts(replies);
     this.#handlers = this.#allHandlers();
     let end: () => void = () => undefined;
@@ -119,6 +127,7 @@ export class Session {
 
   /** Resolves when every request that was read is answered. */
   idle(): Promise<void> {
+    this.#monitorOperations.close();
     return this.#context.replies.idle();
   }
 
@@ -135,9 +144,12 @@ export class Session {
       ...new RangeOperations(context, attributes).handlers(),
       [OPCODE.FUSE_INIT]: (request) => this.#init(request),
       [OPCODE.FUSE_DESTROY]: (request) => void context.replies.done(request.unique),
-      [OPCODE.FUSE_INTERRUPT]: (request) =>
-        this.#interrupts.interrupted(request.u64(REQUEST.fuse_interrupt_in.unique))
+      [OPCODE.FUSE_INTERRUPT]: (request) => this.#interrupt(request.u64(REQUEST.fuse_interrupt_in.unique))
     };
+  }
+
+  #interrupt(unique: number): void {
+    if (!this.#monitorOperations.interrupted(unique)) this.#interrupts.interrupted(unique);
   }
 
   /** Returns whether the request keeps its slot. */
@@ -145,8 +157,9 @@ export class Session {
     const { replies } = this.#context;
     const request = new Request(this.#slots[slotIndex]!, slotIndex, length);
     const { opcode, unique } = request;
-    if (!NO_ANSWER.has(opcode)) replies.begin(unique, opcode);
-    const handler = this.#handlers[opcode];
+    const isOfMonitor = this.#monitorOperations.concerns(request);
+    if (!NO_ANSWER.has(opcode)) replies.begin(unique, this.#monitor.begin(request, isOfMonitor));
+    const handler = isOfMonitor ? this.#monitorOperations.handler : this.#handlers[opcode];
     if (!handler) {
       replies.fail(unique, constants.errno.ENOSYS);
       return false;
