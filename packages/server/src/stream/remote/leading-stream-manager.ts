@@ -18,40 +18,96 @@ export interface LeadingStreamManagerOptions {
 const FIND_MS_MAX = NodeDirectory.timeoutMs(1);
 const RETRY_MS_MIN = 20;
 const RETRY_MS_MAX = 500;
+/** After so long without an answer it is looked again who leads: one that was cut off says nothing. */
+const DOUBT_MS = 1000;
+const LOOK_DEADLINE_MS = 2000;
+
+interface Leader {
+  readonly address: string;
+  readonly manager: StreamManagerApi;
+}
+
+type AnyCall = (message: unknown, options: { readonly signal: AbortSignal }) => Promise<unknown>;
 
 /**
  * The stream manager that leads, wherever that is now. All its calls may be repeated, so each is, to the next leader, while
  * there is none that answers.
  */
 export function leadingStreamManager(options: LeadingStreamManagerOptions): StreamManagerApi {
-  const { meta, clock, connect } = options;
-  let known: { readonly address: string; readonly manager: StreamManagerApi } | undefined;
+  const leading = new LeadingStreamManager(options);
+  return new Proxy({} as StreamManagerApi, {
+    get: (_target, name) => (message: unknown) => leading.call(name as keyof StreamManagerApi, message)
+  });
+}
 
-  const find = async (): Promise<StreamManagerApi> => {
-    if (known) return known.manager;
-    const leader = await meta.findLeader(STREAM_MANAGER_ELECTION, { deadlineMs: FIND_MS_MAX });
-    if (!leader) throw new StoreError('ServiceUnavailable', 'No stream manager leads now. Try again.');
-    const { candidate: address } = leader;
-    known = { address, manager: remoteStreamManager(connect(address)) };
-    return known.manager;
-  };
+class LeadingStreamManager {
+  readonly #options: LeadingStreamManagerOptions;
+  #known: Leader | undefined;
 
-  const call = async (name: keyof StreamManagerApi, message: unknown): Promise<unknown> => {
+  constructor(options: LeadingStreamManagerOptions) {
+    this.#options = options;
+  }
+
+  async call(name: keyof StreamManagerApi, message: unknown): Promise<unknown> {
+    const { clock } = this.#options;
     const endMs = clock.monotonicMs() + FIND_MS_MAX;
     for (let pauseMs = RETRY_MS_MIN; ; pauseMs = Math.min(RETRY_MS_MAX, 2 * pauseMs)) {
+      let leader: Leader | undefined;
       try {
-        const manager = await find();
-        return await (manager[name] as (message: unknown) => Promise<unknown>)(message);
+        leader = await this.#find();
+        return await this.#ask(leader, name, message);
       } catch (error) {
         if (!isStoreError(error, 'ServiceUnavailable', 'DeadlineExceeded')) throw error;
-        known = undefined;
+        if (this.#known === leader) this.#known = undefined;
         if (clock.monotonicMs() + pauseMs >= endMs) throw error;
       }
       await clock.sleep(pauseMs);
     }
-  };
+  }
 
-  return new Proxy({} as StreamManagerApi, {
-    get: (_target, name) => (message: unknown) => call(name as keyof StreamManagerApi, message)
-  });
+  async #find(): Promise<Leader> {
+    if (this.#known) return this.#known;
+    const address = await this.#look(FIND_MS_MAX);
+    if (address === undefined)
+      throw new StoreError('ServiceUnavailable', 'No stream manager leads now. Try again.');
+    this.#known = { address, manager: remoteStreamManager(this.#options.connect(address)) };
+    return this.#known;
+  }
+
+  async #look(deadlineMs: number): Promise<string | undefined> {
+    const leader = await this.#options.meta.findLeader(STREAM_MANAGER_ELECTION, { deadlineMs });
+    return leader?.candidate;
+  }
+
+  /** Gives a leader up that does not answer when another one leads. */
+  async #ask({ address, manager }: Leader, name: keyof StreamManagerApi, message: unknown): Promise<unknown> {
+    const { clock } = this.#options;
+    const replaced = new AbortController();
+    const doubt = (): Disposable =>
+      clock.setTimer(DOUBT_MS, () => {
+        this.#look(LOOK_DEADLINE_MS)
+          .then((other) => {
+            if (other !== undefined && other !== address) replaced.abort();
+          })
+          .catch(() => undefined)
+          .finally(() => {
+            if (!isDone && !replaced.signal.aborted) timer = doubt();
+          });
+      });
+    let isDone = false;
+    let timer = doubt();
+    try {
+      return await (manager[name] as AnyCall)(message, { signal: replaced.signal });
+    } catch (error) {
+      if (!replaced.signal.aborted) throw error;
+      const advice = 'Ask the one that leads now.';
+      throw new StoreError(
+        'ServiceUnavailable',
+        `The stream manager at ${address} does not answer. ${advice}`
+      );
+    } finally {
+      isDone = true;
+      timer[Symbol.dispose]();
+    }
+  }
 }
