@@ -1,4 +1,5 @@
 import type { ObjectHead, PosixAttributes, StatResult, Timestamp } from '@stampede/client';
+import { bytesOfName } from './path.js';
 
 export const S_IFMT = 0o170000;
 export const S_IFDIR = 0o040000;
@@ -55,7 +56,7 @@ export function attributesOfFile(
   defaults: AttributeDefaults
 ): Attributes {
   const type = (attributes.mode ?? 0) & S_IFMT || S_IFREG;
-  const size = type === S_IFLNK ? Buffer.byteLength(attributes.symlinkTarget ?? '') : sizeBytes;
+  const size = type === S_IFLNK ? bytesOfName(attributes.symlinkTarget ?? '').byteLength : sizeBytes;
   const mode = type | ((attributes.mode ?? 0o666 & ~defaults.umask) & 0o7777);
   return withTimes(attributes, modifiedAtMs, { mode, size, defaults });
 }

@@ -1,3 +1,4 @@
+import { isUtf8 } from 'node:buffer';
 import { createHash } from 'node:crypto';
 import { LIMITS } from '@stampede/client';
 import { FileSystemError } from './errno.js';
@@ -11,6 +12,8 @@ import { FileSystemError } from './errno.js';
  *   %=marker          the key `a/` itself where it has bytes, as a file in the directory `a`
  *   %=file=NAME       the key `a` where keys `a/…` exist as well: the directory is `a`, the file `%=file=a`
  *   %=nul=HEX         a component with a NUL, its UTF-8 in hexadecimal
+ *   %=bytes=NAME      a name that is not UTF-8, its bytes above 127 and `%` as `%XX`; a driver that is given bytes
+ *                     writes and reads it, see `nameOfBytes`
  *   %=raw=NAME        a component that would otherwise be read as one of these
  *   %=raw=.stampede   `.stampede` in the root of a mount, where that name is the mount's own
  *   %=long=HASH=HEAD  a component of more than 255 bytes: found again by listing the keys that start with HEAD
@@ -20,6 +23,8 @@ export const COMPONENT_BYTES_MAX = 255;
 /** In the root of a mount: what the mount says of itself. */
 export const MONITOR_NAME = '.stampede';
 const INTRODUCER = '%=';
+const BYTES_INTRODUCER = '%=bytes=';
+const PERCENT = 0x25;
 const LONG_HEAD_BYTES_MAX = 160;
 const UNDECODABLE = '\ufffd';
 
@@ -46,6 +51,28 @@ export function parseComponent(text: string): Component {
   return { type: 'plain', name: text };
 }
 
+/** A name as the kernel has it. Keys are Unicode: bytes that are not get a name that says them. */
+export function nameOfBytes(bytes: Uint8Array): string {
+  if (isUtf8(bytes)) return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString();
+  let name = BYTES_INTRODUCER;
+  for (const byte of bytes)
+    name += byte > 127 || byte === PERCENT ? `%${hexOf(byte)}` : String.fromCharCode(byte);
+  return name;
+}
+
+/** The inverse of `nameOfBytes`; names that it would not have made are what they are. */
+export function bytesOfName(name: string): Buffer {
+  if (name.startsWith(BYTES_INTRODUCER)) {
+    const text = name.slice(BYTES_INTRODUCER.length);
+    const said = text.replaceAll(/%([0-9A-F]{2})/g, (_, hex: string) =>
+      String.fromCharCode(Number.parseInt(hex, 16))
+    );
+    const bytes = Buffer.from(said, 'latin1');
+    if (nameOfBytes(bytes) === name) return bytes;
+  }
+  return Buffer.from(name);
+}
+
 /** The name under which a directory shows a component of a key; the inverse of `parseComponent`. */
 export function formatComponent(component: Component): string {
   if (component.type === 'marker') return `${INTRODUCER}marker`;
@@ -53,7 +80,7 @@ export function formatComponent(component: Component): string {
   const { name } = component;
   const shown = component.type === 'file' ? `${INTRODUCER}file=${name}` : formatPlain(name);
   // A character is at most three bytes per UTF-16 unit, so only long names need counting.
-  if (shown.length * 3 <= COMPONENT_BYTES_MAX || Buffer.byteLength(shown) <= COMPONENT_BYTES_MAX) {
+  if (shown.length * 3 <= COMPONENT_BYTES_MAX || bytesOfName(shown).byteLength <= COMPONENT_BYTES_MAX) {
     if (!name.includes('\0')) return shown;
     const hex = `${INTRODUCER}nul=${Buffer.from(name).toString('hex')}`;
     if (component.type === 'plain' && hex.length <= COMPONENT_BYTES_MAX) return hex;
@@ -91,7 +118,7 @@ export function directoryPrefixOf(key: string): string {
 
 /** Refuses names that could not be found again; only for names a program makes up, not for those that exist. */
 export function assertUsableName(path: string, key: string): void {
-  if (Buffer.byteLength(baseName(path)) > COMPONENT_BYTES_MAX)
+  if (bytesOfName(baseName(path)).byteLength > COMPONENT_BYTES_MAX)
     throw new FileSystemError('ENAMETOOLONG', `a name has at most ${COMPONENT_BYTES_MAX} bytes`);
   if (Buffer.byteLength(key) >= LIMITS.keyBytesMax)
     throw new FileSystemError(
@@ -101,6 +128,10 @@ export function assertUsableName(path: string, key: string): void {
   // Bytes that are not UTF-8 arrive as this character: two such names would become one and lose a file.
   if (key.includes(UNDECODABLE) || !key.isWellFormed())
     throw new FileSystemError('EILSEQ', 'names in a bucket are UTF-8; rename the file first');
+}
+
+function hexOf(byte: number): string {
+  return byte.toString(16).toUpperCase().padStart(2, '0');
 }
 
 function formatPlain(name: string): string {

@@ -1,6 +1,13 @@
 import { isStoreError, LIMITS, type StoreCalls } from '@stampede/client';
 import { FileSystemError } from './errno.js';
-import { COMPONENT_BYTES_MAX, type Component, componentsOf, longHash, parseComponent } from './path.js';
+import {
+  bytesOfName,
+  COMPONENT_BYTES_MAX,
+  type Component,
+  componentsOf,
+  longHash,
+  parseComponent
+} from './path.js';
 
 /** What a path names in the bucket. `file`: the object of exactly this key, even where a directory has the name. */
 export interface Target {
@@ -85,7 +92,7 @@ export class TargetResolver {
 }
 
 function assertBytes(path: string, key: string): void {
-  if (componentsOf(path).some((component) => Buffer.byteLength(component) > COMPONENT_BYTES_MAX))
+  if (componentsOf(path).some((component) => bytesOfName(component).byteLength > COMPONENT_BYTES_MAX))
     throw new FileSystemError('ENAMETOOLONG', `a name has at most ${COMPONENT_BYTES_MAX} bytes`);
   if (Buffer.byteLength(key) > LIMITS.keyBytesMax)
     throw new FileSystemError('ENAMETOOLONG', `a key has at most ${LIMITS.keyBytesMax} bytes`);

@@ -1,6 +1,7 @@
 import type { Timestamp } from '@stampede/client';
 import { S_IFDIR, S_IFMT, timestampOfMs } from '../../attributes.js';
 import { FileSystemError } from '../../errno.js';
+import { bytesOfName } from '../../path.js';
 import { FATTR, OPCODE } from './fuse-constants.js';
 import { REPLY } from './fuse-replies.js';
 import { REQUEST, type Request, SETXATTR_BYTES } from './fuse-requests.js';
@@ -54,7 +55,7 @@ export class AttributeOperations {
   async #getattr(request: Request): Promise<void> {
     const { nodes, fileSystem, replies } = this.#context;
     const node = nodes.get(request.nodeId);
-    const attributes = await this.#withPath(node, (path) => fileSystem.getattr(path));
+    const attributes = node.removed ?? (await this.#withPath(node, (path) => fileSystem.getattr(path)));
     replies.attributes(request.unique, node, attributes);
   }
 
@@ -87,7 +88,7 @@ export class AttributeOperations {
     const { nodes, fileSystem, replies } = this.#context;
     const node = nodes.get(request.nodeId);
     const target = await this.#withPath(node, (path) => fileSystem.readlink(path));
-    replies.send(request.unique, 0, [Buffer.from(target)]);
+    replies.send(request.unique, 0, [bytesOfName(target)]);
   }
 
   async #getxattr(request: Request): Promise<void> {

@@ -1,5 +1,6 @@
 import { S_IFDIR } from '../../attributes.js';
 import type { NamedEntry } from '../../entries.js';
+import { bytesOfName } from '../../path.js';
 import { DirectoryHandle } from './directory-handle.js';
 import { OPCODE } from './fuse-constants.js';
 import { directoryEntryBytes, REPLY } from './fuse-replies.js';
@@ -100,7 +101,7 @@ export class DirectoryOperations {
   ): void {
     let position = first;
     for (const entry of names) {
-      const name = Buffer.from(entry.name);
+      const name = bytesOfName(entry.name);
       if (!this.#fits(page, name)) return;
       position++;
       // What is known now, not when the page was fetched: the kernel takes sizes and names from here for truth.

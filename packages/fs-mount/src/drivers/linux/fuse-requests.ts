@@ -1,3 +1,5 @@
+import { nameOfBytes } from '../../path.js';
+
 /*
  * What the kernel asks: offsets of <linux/fuse.h> within each structure, after the header. Little-endian, as every
  * platform the addon is built for. `bytes` is the size; names and data lie behind it.
@@ -43,6 +45,7 @@ export const REQUEST = {
 /** SETXATTR of a driver that did not ask for the longer structure. */
 export const SETXATTR_BYTES = 8;
 
+const UNDECODABLE = '\ufffd';
 const HEADER = REQUEST.fuse_in_header;
 const WORD = 2 ** 32;
 
@@ -109,7 +112,11 @@ export class Request {
 
   /** The text from `offset` to the next NUL. */
   text(offset: number): string {
-    return this.#slot.bytes.toString('utf8', HEADER.bytes + offset, this.#endOfText(offset));
+    const start = HEADER.bytes + offset;
+    const end = this.#endOfText(offset);
+    const text = this.#slot.bytes.toString('utf8', start, end);
+    // What is not UTF-8 arrives as this character, and seldom anything else.
+    return text.includes(UNDECODABLE) ? nameOfBytes(this.#slot.bytes.subarray(start, end)) : text;
   }
 
   /** Two texts, one behind the other. */

@@ -111,9 +111,12 @@ export class NameOperations {
     await paths.exclusive(
       () => [pathOf()],
       async ([path]) => {
+        const attributes = await fileSystem.findAttributes(path!);
         await fileSystem.rmdir(path!);
         const node = nodes.findChild(parent, name);
-        if (node) nodes.remove(node);
+        if (!node) return;
+        nodes.remove(node);
+        node.removed = attributes && { ...attributes, linkCount: 0 };
       }
     );
     replies.done(request.unique);

@@ -1,3 +1,4 @@
+import type { Attributes } from '../../attributes.js';
 import { FileSystemError } from '../../errno.js';
 import type { FileState } from '../../file-state.js';
 
@@ -20,6 +21,8 @@ export interface Node {
   openCount: number;
   /** Handles through which a program may have mapped the file to write to it. */
   mappableCount: number;
+  /** What a directory was when it was removed, for who has it open. */
+  removed: Attributes | undefined;
   /** Known while nothing above was renamed. */
   path: string | undefined;
   /** The directory in which another file has its name now, which was never missing. */
@@ -248,6 +251,7 @@ function newNode(id: number, name: string, parent: Node | undefined, ino = id): 
     lookupCount: 0,
     openCount: 0,
     mappableCount: 0,
+    removed: undefined,
     path: undefined,
     replacedIn: undefined,
     isLent: false,
