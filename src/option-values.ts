@@ -18,6 +18,11 @@ export function parseNodeCount(text: string): number {
   return parseInteger(text, { what: 'number of nodes', min: 1, max: NODES_MAX });
 }
 
+/** A number of something that is counted from 0. */
+export function parseCount(text: string): number {
+  return parseInteger(text, { what: 'count', min: 0, max: Number.MAX_SAFE_INTEGER });
+}
+
 /** How many things to do at once. */
 export function parseJobs(text: string): number {
   return parseInteger(text, { what: 'number of jobs', min: 1, max: JOBS_MAX });

@@ -98,11 +98,101 @@ t.test('admin status shows state, extent nodes and range partitions', async (t) 
       }
     ]
   } as const;
-  using world = new TestWorld({ calls: { ...memoryStore(), admin: { status: async () => status } } });
+  using world = new TestWorld({
+    calls: { ...memoryStore(), admin: { ...memoryStore().admin, status: async () => status } }
+  });
   t.same(JSON.parse((await world.run('admin', 'status', '--json')).stdout), status);
   const { stdout } = await world.run('admin', 'status');
   t.match(stdout, /^state +full: it takes no more bytes/m);
   t.match(stdout, /^space +1\.00 KiB free of 4\.00 KiB$/m);
   t.match(stdout, /^node-1 +rack-1 +3 +1\.00 KiB +4\.00 KiB$/m);
   t.match(stdout, /^p1 +\["", end\) +2 +5 +6 +1 +2$/m);
+});
+
+t.test('admin shows members and extents, and orders drains and scrubs', async (t) => {
+  const scrub = {
+    startedAtMs: 0,
+    finishedAtMs: 1,
+    blockCount: 3,
+    verifiedBytes: 4096,
+    corruptCount: 2,
+    repairedCount: 1
+  };
+  const member = {
+    memberId: 'node-1',
+    faultDomain: 'rack-1',
+    liveness: 'dead' as const,
+    duty: 'draining' as const,
+    silentMs: 70_000,
+    totalBytes: 4096,
+    freeBytes: 1024,
+    isFull: true,
+    replicaCount: 7,
+    replicaBytes: 2048,
+    scrub
+  };
+  const totals = {
+    extentCount: 9,
+    openCount: 1,
+    underReplicatedCount: 2,
+    damagedCount: 0,
+    unavailableCount: 0,
+    movingCount: 0,
+    bytesToCopy: 8192
+  };
+  const extent = {
+    extentId: 5,
+    state: 'sealed' as const,
+    length: 4096,
+    wantedCount: 3,
+    replicas: [
+      { memberId: 'node-1', condition: 'dead' as const },
+      { memberId: 'node-2', condition: 'good' as const }
+    ]
+  };
+  const orders: unknown[] = [];
+  const order = (name: string) => async (input: unknown) => void orders.push([name, input]);
+  using world = new TestWorld({
+    calls: {
+      ...memoryStore(),
+      admin: {
+        ...memoryStore().admin,
+        members: async () => ({ members: [member] }),
+        async extents(input) {
+          orders.push(['extents', input]);
+          return { extents: [extent], isTruncated: true, totals };
+        },
+        drain: order('drain'),
+        removeMember: order('remove'),
+        scrub: order('scrub')
+      }
+    }
+  });
+  t.match(
+    (await world.run('admin', 'members')).stdout,
+    /node-1 .*dead, draining .*\(full\).*2 bad, 1 repaired/
+  );
+  t.same(JSON.parse((await world.run('admin', 'members', '--json')).stdout), { members: [member] });
+  const shown = await world.run('admin', 'extents', '--filter', 'damaged', '--after', '3');
+  t.match(shown.stdout, /5 +sealed .*2\/3 +node-1 \(dead\) node-2/);
+  t.match(shown.stdout, /--after 5[^]*under-replicated +2/);
+  await world.run('admin', 'drain', 'node-1');
+  await world.run('admin', 'drain', 'node-1', '--cancel');
+  await world.run('admin', 'remove', 'node-1');
+  await world.run('admin', 'scrub', 'node-1', 'node-2');
+  await world.run('admin', 'scrub');
+  t.same(orders, [
+    ['extents', { filter: 'damaged', after: 3 }],
+    ['drain', { memberId: 'node-1', cancel: false }],
+    ['drain', { memberId: 'node-1', cancel: true }],
+    ['remove', { memberId: 'node-1' }],
+    ['scrub', { memberIds: ['node-1', 'node-2'] }],
+    ['scrub', {}]
+  ]);
+  t.equal((await world.run('admin', 'extents', '--filter', 'good')).code, 2);
+});
+
+t.test('a store in memory has no members', async (t) => {
+  using world = new TestWorld();
+  t.match(await world.run('admin', 'drain', 'node-1'), { code: 1, stderr: /There is no member node-1/ });
 });

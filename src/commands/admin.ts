@@ -4,6 +4,7 @@ import { formatTime } from '../describe-object.js';
 import type { Output } from '../output.js';
 import { connectionOptions, jsonOption } from '../shared-options.js';
 import { formatSize } from '../size.js';
+import { drain, extents, members, remove, scrub } from './admin-members.js';
 
 const status = defineCommand({
   name: 'status',
@@ -22,7 +23,7 @@ const status = defineCommand({
 export const admin: CommandGroup = {
   name: 'admin',
   summary: 'operate a stamp',
-  commands: [status]
+  commands: [status, members, extents, drain, remove, scrub]
 };
 
 async function print(output: Output, found: StampStatus): Promise<void> {

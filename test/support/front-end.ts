@@ -57,6 +57,13 @@ export async function testFrontEnd(options: TestFrontEndOptions = {}): Promise<T
     logger: pino({ level }, sink),
     root: ROOT,
     status: (callOptions) => store.admin.status(callOptions),
+    membership: {
+      members: async () => ({ members: [] }),
+      extents: (input) => store.admin.extents(input) as Promise<never>,
+      drain: (input) => store.admin.drain(input),
+      removeMember: (input) => store.admin.removeMember(input),
+      scrub: () => store.admin.scrub()
+    },
     isReady,
     ...(listens && { listen: { host: '127.0.0.1', port: 0 } })
   });

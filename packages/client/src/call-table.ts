@@ -40,7 +40,14 @@ const KINDS = {
     listParts: 'read'
   },
   keys: { create: 'unrepeatable', list: 'read', delete: 'unrepeatable' },
-  admin: { status: 'read' }
+  admin: {
+    status: 'read',
+    members: 'read',
+    extents: 'read',
+    drain: 'unrepeatable',
+    removeMember: 'unrepeatable',
+    scrub: 'unrepeatable'
+  }
 } as const satisfies { [Group in keyof StoreCalls]: Record<keyof StoreCalls[Group], CallKind> };
 
 type Kinds = typeof KINDS;
@@ -65,7 +72,7 @@ export interface Invoker {
 }
 
 /** These take no input: their options come first. */
-const WITHOUT_INPUT: ReadonlySet<CallName> = new Set(['keys.list', 'admin.status']);
+const WITHOUT_INPUT: ReadonlySet<CallName> = new Set(['keys.list', 'admin.status', 'admin.members']);
 
 /** The typed calls on top of an invoker. */
 export function callsOver(invoker: Invoker): StoreCalls {

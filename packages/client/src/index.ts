@@ -48,6 +48,8 @@ export type {
   RenameInput,
   RenamePrefixInput,
   SetAttributesInput,
+  StampExtents,
+  StampMembers,
   StampStatus,
   StatInput,
   StatResult,

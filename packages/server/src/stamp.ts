@@ -186,6 +186,7 @@ class EmbeddedStamp implements Stamp {
       logger: this.#logger,
       root: this.#credentials,
       status: () => this.#status(streams, partitions),
+      membership: streams.membership,
       isReady: () => partitions.isServing,
       listen: port === undefined ? undefined : { host, port }
     });

@@ -74,7 +74,10 @@ export class MemoryState {
   readonly changes: MemoryChanges;
   readonly clock: Pick<Clock, 'nowMs'>;
   #sequence = 0;
-  readonly #requests = new Map<string, { readonly atMs: number; readonly result: unknown }>();
+  readonly #requests = new Map<
+    string,
+    { readonly atMs: number; readonly result: unknown; readonly refusal?: StoreError }
+  >();
 
   constructor(clock: Pick<Clock, 'nowMs'>, changes = new MemoryChanges()) {
     this.clock = clock;
@@ -91,7 +94,7 @@ export class MemoryState {
     return `${this.#sequence.toString(16).padStart(32, '0')}-1`;
   }
 
-  /** Runs an action once for each request id and gives its result again for a repeat. */
+  /** Runs an action once for each request id and gives its result, or its refusal, again for a repeat. */
   once<Result>(requestId: string | undefined, action: () => Result): Result {
     if (requestId === undefined) return action();
     const nowMs = this.clock.nowMs();
@@ -100,10 +103,17 @@ export class MemoryState {
       this.#requests.delete(id);
     }
     const earlier = this.#requests.get(requestId);
+    if (earlier?.refusal) throw earlier.refusal;
     if (earlier) return earlier.result as Result;
-    const result = action();
-    this.#requests.set(requestId, { atMs: nowMs, result });
-    return result;
+    try {
+      const result = action();
+      this.#requests.set(requestId, { atMs: nowMs, result });
+      return result;
+    } catch (error) {
+      if (error instanceof StoreError && error.traits.retry === 'never' && error.traits.outcome === 'none')
+        this.#requests.set(requestId, { atMs: nowMs, result: undefined, refusal: error });
+      throw error;
+    }
   }
 
   bucket(name: string): MemoryBucket {

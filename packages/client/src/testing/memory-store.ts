@@ -146,6 +146,25 @@ function memoryAdmin(state: MemoryState): AdminCalls {
       space: { totalBytes: 0, freeBytes: 0 },
       extentNodes: [],
       partitions: []
-    })
+    }),
+    members: async () => ({ members: [] }),
+    extents: async () => ({ extents: [], isTruncated: false, totals: NO_EXTENTS }),
+    drain: ({ memberId }) => Promise.reject(noMember(memberId)),
+    removeMember: ({ memberId }) => Promise.reject(noMember(memberId)),
+    scrub: async () => undefined
   };
+}
+
+const NO_EXTENTS = {
+  extentCount: 0,
+  openCount: 0,
+  underReplicatedCount: 0,
+  damagedCount: 0,
+  unavailableCount: 0,
+  movingCount: 0,
+  bytesToCopy: 0
+};
+
+function noMember(memberId: string): StoreError {
+  return new StoreError('InvalidArgument', `There is no member ${memberId}. List the members.`);
 }

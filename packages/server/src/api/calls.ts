@@ -1,4 +1,5 @@
 import type { z } from 'zod';
+import type { AdminCalls } from './admin-calls.js';
 import type * as schema from './schemas.js';
 import type { BucketSettings, PosixAttributes } from './schemas.js';
 
@@ -253,10 +254,6 @@ export interface KeyCalls {
   ): Promise<AccessKeyHead & { readonly secretKey: string }>;
   list(options?: CallOptions): Promise<readonly AccessKeyHead[]>;
   delete(input: DeleteKeyInput, options?: CallOptions): Promise<void>;
-}
-
-export interface AdminCalls {
-  status(options?: CallOptions): Promise<StampStatus>;
 }
 
 /** Everything a store answers: what clients hold, over whatever transport. */

@@ -1,7 +1,19 @@
+export {
+  type AdminCalls,
+  type DrainInput,
+  drainSchema,
+  type ExtentsInput,
+  extentsSchema,
+  type RemoveMemberInput,
+  removeMemberSchema,
+  type ScrubInput,
+  type StampExtents,
+  type StampMembers,
+  scrubSchema
+} from './admin-calls.js';
 export type {
   AbortUploadInput,
   AccessKeyHead,
-  AdminCalls,
   BucketCalls,
   BucketHead,
   CallOptions,

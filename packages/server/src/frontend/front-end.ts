@@ -17,6 +17,7 @@ import { FramedServer } from './framed-server.js';
 import { explainClientErrors } from './http-answers.js';
 import { inProcessCalls } from './in-process-calls.js';
 import { Metrics } from './metrics.js';
+import type { Membership } from './procedure.js';
 import { TrpcHttp } from './trpc-http.js';
 import { TrpcWebSocket } from './trpc-websocket.js';
 import { WebRoutes } from './web-routes.js';
@@ -33,6 +34,7 @@ export interface FrontEndOptions {
   /** The key that may do everything. */
   readonly root: Credentials;
   readonly status: (options: CallOptions) => Promise<StampStatus>;
+  readonly membership: Membership;
   /** For load balancers: whether calls are worth sending. */
   readonly isReady: () => boolean;
   /** Absent = only calls in the process. */
@@ -79,10 +81,16 @@ const FLUSH_MS = 1000;
  * @throws StoreError `InvalidArgument` when the address cannot be listened on.
  */
 export async function openFrontEnd(options: FrontEndOptions): Promise<FrontEnd> {
-  const { layer, meta, clock, random, root, status, logger } = options;
+  const { layer, meta, clock, random, root, status, membership, logger } = options;
   const keys = await AccessKeys.open({ meta, clock, random, root, logger });
   const metrics = new Metrics();
-  const dispatcher = new Dispatcher({ services: { layer, keys, status }, clock, random, logger, metrics });
+  const dispatcher = new Dispatcher({
+    services: { layer, keys, status, membership },
+    clock,
+    random,
+    logger,
+    metrics
+  });
   const calls = inProcessCalls(dispatcher, keys.root);
   let door: Door | undefined;
   try {

@@ -7,7 +7,8 @@ import { PROCEDURES, WATCH } from './procedures.js';
 /** These take no input: their options come first. */
 const WITHOUT_INPUT: ReadonlySet<Procedure> = new Set<Procedure>([
   PROCEDURES.keys.list,
-  PROCEDURES.admin.status
+  PROCEDURES.admin.status,
+  PROCEDURES.admin.members
 ]);
 
 /**

@@ -1,6 +1,7 @@
 import type { z } from 'zod';
 import { type CallOptions, type StampStatus, StoreError } from '../api/index.js';
 import type { PartitionLayer } from '../partition/index.js';
+import type { MembershipApi } from '../stream/index.js';
 import type { AccessKeys } from './access-keys.js';
 import type { Access, Principal } from './principal.js';
 
@@ -9,7 +10,11 @@ export interface Services {
   readonly layer: PartitionLayer;
   readonly keys: AccessKeys;
   readonly status: (options: CallOptions) => Promise<StampStatus>;
+  readonly membership: Membership;
 }
+
+/** The stream manager as operators need it. */
+export type Membership = Omit<MembershipApi, 'heartbeat'>;
 
 /** What a run gets besides its input; the signal also aborts at the deadline. */
 export interface RunOptions {

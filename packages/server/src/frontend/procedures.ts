@@ -175,7 +175,34 @@ const keys = {
   )
 };
 
-const admin = { status: overview((services, options) => services.status(options)) };
+const EXTENTS_MAX = 100;
+
+const admin = {
+  status: overview((services, options) => services.status(options)),
+  members: overview(({ membership }) => membership.members()),
+  extents: procedure(
+    { type: 'query', access: 'admin', buckets: everyBucket, answerBytesMax: () => LIST_BYTES },
+    api.extentsSchema,
+    async ({ membership }, input) => {
+      const { filter = 'all', after, limit = EXTENTS_MAX } = input ?? {};
+      return await membership.extents({
+        filter,
+        limit,
+        ...(after !== undefined && { after: api.extentId(after) })
+      });
+    }
+  ),
+  drain: procedure(OF_ALL_BUCKETS, api.drainSchema, ({ membership }, { memberId, cancel = false }) =>
+    membership.drain({ memberId: api.memberId(memberId), isCancelled: cancel })
+  ),
+  removeMember: procedure(OF_ALL_BUCKETS, api.removeMemberSchema, ({ membership }, { memberId }) =>
+    membership.removeMember({ memberId: api.memberId(memberId) })
+  ),
+  scrub: procedure(OF_ALL_BUCKETS, api.scrubSchema, async ({ membership }, input) => {
+    const memberIds = input?.memberIds?.map(api.memberId);
+    await membership.scrub(memberIds ? { memberIds } : {});
+  })
+};
 
 /** Every call that answers once, by namespace and name. */
 export const PROCEDURES = { buckets, objects, uploads, keys, admin } as const;

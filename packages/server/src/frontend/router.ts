@@ -178,7 +178,14 @@ export const appRouter = t.router({
     list: query<void>()(keys.list),
     delete: mutation<api.DeleteKeyInput>()(keys.delete)
   }),
-  admin: t.router({ status: query<void>()(admin.status) })
+  admin: t.router({
+    status: query<void>()(admin.status),
+    members: query<void>()(admin.members),
+    extents: query<api.ExtentsInput>()(admin.extents),
+    drain: mutation<api.DrainInput>()(admin.drain),
+    removeMember: mutation<api.RemoveMemberInput>()(admin.removeMember),
+    scrub: mutation<api.ScrubInput>()(admin.scrub)
+  })
 });
 
 export type AppRouter = typeof appRouter;

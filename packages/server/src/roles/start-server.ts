@@ -165,6 +165,7 @@ class RoleProcess implements Server {
       logger: this.#logger,
       root: role.credentials,
       status: () => this.#status(statuses, layer),
+      membership: view.streamManager,
       isReady: () => layer.isServing,
       listen: { ...splitAddress(role.listen), tls: role.tls }
     });

@@ -87,15 +87,20 @@ export const repeats: Section = async (t, fixture) => {
     await fails(t, bucket.head('k'), 'NoSuchKey', 'a deleted object does not come back');
   });
 
-  await t.test('what was refused may be tried again with the same request id', async (t) => {
-    const bucket = await fixture.bucket();
-    const requestId = fixture.requestId();
-    const edit = { ...bucket.at('k'), steps: [{ type: 'write' as const, length: 1 }], body: bytes('x') };
-    await fails(t, bucket.calls.objects.edit({ ...edit, requestId }), 'NoSuchKey', 'not there yet');
-    await bucket.put('k', '');
-    await bucket.calls.objects.edit({ ...edit, requestId });
-    t.equal(await bucket.text('k'), 'x');
-  });
+  await t.test(
+    'a refusal is the answer to its request id too: a copy that comes late changes nothing',
+    async (t) => {
+      const bucket = await fixture.bucket();
+      const requestId = fixture.requestId();
+      const edit = { ...bucket.at('k'), steps: [{ type: 'write' as const, length: 1 }], body: bytes('x') };
+      await fails(t, bucket.calls.objects.edit({ ...edit, requestId }), 'NoSuchKey', 'not there yet');
+      await bucket.put('k', '');
+      await fails(t, bucket.calls.objects.edit({ ...edit, requestId }), 'NoSuchKey', 'the same answer');
+      t.equal(await bucket.text('k'), '');
+      await bucket.calls.objects.edit({ ...edit, requestId: fixture.requestId() });
+      t.equal(await bucket.text('k'), 'x', 'another request is judged anew');
+    }
+  );
 
   await t.test('the calls of an upload may be repeated, also after it is over', async (t) => {
     const bucket = await fixture.bucket();
