@@ -1,0 +1,128 @@
+import { isRead, type ModelAnswer, type ModelCall, type ModelState, stepModel } from './store-model.js';
+
+/** A call that has begun. */
+export interface OpenCall {
+  readonly id: number;
+  readonly call: ModelCall;
+  readonly startedMs: number;
+}
+
+/** One way in which all that is known could have happened. */
+interface Possibility {
+  readonly state: ModelState;
+  /** Calls that have taken effect and were not answered yet, with what they must answer, by id. */
+  readonly done: ReadonlyMap<number, ModelAnswer>;
+}
+
+/** More at once means that too many calls were left without an answer. */
+const POSSIBILITIES_MAX = 50_000;
+const HISTORY_KEPT = 200;
+
+/**
+ * Judges calls on one prefix while they are made: keeps every state of the model in which the store may be, given all
+ * answers so far (Lowe's just-in-time linearization). A call takes effect once, between its start and its answer; one
+ * that nobody answered, at any time after its start or never.
+ */
+export class LinearizabilityMonitor {
+  readonly #open = new Map<number, OpenCall>();
+  readonly #givenUp = new Set<number>();
+  #possibilities: Possibility[] = [{ state: [], done: new Map() }];
+  #nextId = 1;
+  readonly #history: string[] = [];
+
+  begin(call: ModelCall, nowMs: number): OpenCall {
+    const opened = { id: this.#nextId++, call, startedMs: nowMs };
+    this.#open.set(opened.id, opened);
+    return opened;
+  }
+
+  /** Nobody will ever know: a read may be forgotten, a change stays possible. */
+  giveUp(opened: OpenCall): void {
+    this.#note(opened, 'unknown');
+    if (isRead(opened.call)) this.#open.delete(opened.id);
+    else this.#givenUp.add(opened.id);
+  }
+
+  /** In how many ways all answers so far can be explained. */
+  get possibilityCount(): number {
+    return this.#possibilities.length;
+  }
+
+  get givenUpCount(): number {
+    return this.#givenUp.size;
+  }
+
+  /** @returns What is wrong, or `undefined`. */
+  end(opened: OpenCall, answer: ModelAnswer): string | undefined {
+    this.#note(opened, String(answer));
+    const before = this.#possibilities;
+    const next = new Map<string, Possibility>();
+    for (const possibility of before) this.#explain(possibility, { opened, answer }, next, new Set());
+    this.#open.delete(opened.id);
+    this.#possibilities = [...next.values()];
+    if (next.size > POSSIBILITIES_MAX) return 'too many calls are without an answer to judge the others';
+    if (next.size > 0) return undefined;
+    const states = before.slice(0, 5).map(({ state }) => JSON.stringify(state));
+    return [
+      `no order of the calls explains that ${JSON.stringify(opened.call)} answers ${JSON.stringify(answer)}`,
+      `  before it: ${states.join(' or ')}${before.length > 5 ? ` or ${before.length - 5} more` : ''}`,
+      ...this.#history.slice(-40).map((line) => `  ${line}`)
+    ].join('\n');
+  }
+
+  /** Every way to take effect for the answered call, with any of the open ones before it. */
+  #explain(
+    { state, done }: Possibility,
+    answered: { readonly opened: OpenCall; readonly answer: ModelAnswer },
+    found: Map<string, Possibility>,
+    seen: Set<string>
+  ): void {
+    const { opened, answer } = answered;
+    const early = done.get(opened.id);
+    if (early !== undefined) {
+      if (early === answer) keep(found, { state, done: without(done, opened.id) });
+      return;
+    }
+    const place = keyOf({ state, done });
+    if (seen.has(place)) return;
+    seen.add(place);
+    const own = stepModel(state, opened.call);
+    if (own.answer === answer) keep(found, { state: own.state, done });
+    for (const other of this.#open.values()) {
+      if (other.id === opened.id || done.has(other.id)) continue;
+      const step = stepModel(state, other.call);
+      // Nobody hears of a call that was given up, so where it changes nothing it need not happen.
+      if (this.#givenUp.has(other.id) && isSame(step.state, state)) continue;
+      this.#explain(
+        { state: step.state, done: new Map(done).set(other.id, step.answer) },
+        answered,
+        found,
+        seen
+      );
+    }
+  }
+
+  #note({ id, call, startedMs }: OpenCall, outcome: string): void {
+    this.#history.push(`#${id} from ${startedMs.toFixed(1)} ${JSON.stringify(call)} → ${outcome}`);
+    if (this.#history.length > HISTORY_KEPT) this.#history.shift();
+  }
+}
+
+function keep(found: Map<string, Possibility>, possibility: Possibility): void {
+  found.set(keyOf(possibility), possibility);
+}
+
+function isSame(a: ModelState, b: ModelState): boolean {
+  return a === b || JSON.stringify(a) === JSON.stringify(b);
+}
+
+function without(done: ReadonlyMap<number, ModelAnswer>, id: number): ReadonlyMap<number, ModelAnswer> {
+  const rest = new Map(done);
+  rest.delete(id);
+  return rest;
+}
+
+function keyOf({ state, done }: Possibility): string {
+  const ids = [...done.keys()].sort((a, b) => a - b);
+  return JSON.stringify([state, ids.map((id) => [id, done.get(id)])]);
+}

@@ -1,0 +1,20 @@
+import t from 'tap';
+import { DELIBERATE_BUGS } from '../../packages/server/src/testing/simulation/deliberate-bugs.js';
+import { simulate } from '../../packages/server/src/testing/simulation/simulate.js';
+
+/* A simulation that finds nothing proves nothing: with each of these bugs put in, it must find something. */
+
+const SEEDS_MAX = Number(process.env.SIMULATE_SEEDS ?? 200);
+const DURATION_MS = 30_000;
+
+for (const bug of DELIBERATE_BUGS) {
+  t.test(`finds a stamp in which ${bug.name}`, async (t) => {
+    for (let seed = 1; seed <= SEEDS_MAX; seed++) {
+      const { violation } = await simulate({ seed, scenario: bug.scenario, durationMs: DURATION_MS, bug });
+      if (!violation) continue;
+      t.pass(`seed ${seed}: ${violation.message.split('\n')[0]}`);
+      return;
+    }
+    t.fail(`nothing found with ${SEEDS_MAX} seeds`);
+  });
+}
