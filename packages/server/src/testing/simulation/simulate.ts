@@ -172,6 +172,8 @@ class Simulation {
         return layer;
       } catch (error) {
         if (!isStoreError(error)) throw error;
+        // An earlier try, or the other front end, has made it.
+        if (error.code === 'BucketAlreadyExists') return layer;
         await life.wait(500, '');
       }
     }
