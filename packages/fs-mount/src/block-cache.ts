@@ -162,7 +162,7 @@ export class BlockCache {
     try {
       const kept = await disk?.read(head, offset, length);
       const bytes = kept ?? (await this.#fetchFromStore(head, segment));
-      if (!kept) written = disk?.write(head, offset, bytes);
+      if (!kept) written = (await disk?.keep(head, offset, bytes))?.done;
       if (kept) this.#diskHitBytes += length;
       else this.#diskMissBytes += length;
       segment.bytes = bytes;

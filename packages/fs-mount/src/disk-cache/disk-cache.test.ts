@@ -296,14 +296,29 @@ t.test('a disk that fails is left alone for a while, and nobody but the log hear
   t.notOk(await isKept(opened.cache, head));
 });
 
-t.test('a slow disk is not given more than it can have, and the rest is not kept', async (t) => {
+t.test('who reads waits a moment for a slow disk, and then goes on without it', async (t) => {
   await using opened = await open({ limitBytes: 1024 * MIB });
   const bytes = new Uint8Array(4 * MIB);
-  const written = Array.from({ length: 40 }, (_, index) =>
-    opened.cache.write(version(4 * MIB, `e${index}`), 0, bytes)
-  );
-  await Promise.all(written);
-  t.equal(opened.cache.fileCount, 16);
+  const keepAll = (from: number) =>
+    Array.from({ length: 40 }, (_, index) =>
+      opened.cache.keep(version(4 * MIB, `e${from + index}`), 0, bytes)
+    );
+  for (const kept of await Promise.all(keepAll(0))) await kept?.done;
+  t.equal(opened.cache.fileCount, 40, 'a disk that takes them in time gets all');
+  let release: () => void = () => undefined;
+  opened.disk.held = new Promise((resolve) => {
+    release = resolve;
+  });
+  let endedCount = 0;
+  const all = keepAll(100).map((kept) => kept.finally(() => endedCount++));
+  await settle();
+  t.equal(endedCount, 16, 'what one may wait for');
+  await opened.clock.advance(100);
+  t.equal(endedCount, 40);
+  release();
+  const results = await Promise.all(all);
+  await Promise.all(results.map((kept) => kept?.done));
+  t.equal(opened.cache.fileCount, 56);
 });
 
 t.test('many writers, readers and droppings of the same files at the same time stay right', async (t) => {

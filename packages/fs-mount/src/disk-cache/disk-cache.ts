@@ -17,6 +17,8 @@ const QUEUED_BYTES_MAX = 64 * 1024 * 1024;
 const FILE_COUNT_MAX = 250_000;
 /** Its checksums take 16 MiB of memory while it is open: what is larger stays in the store. */
 const FILE_BYTES_MAX = 64 * 1024 ** 3;
+/** How long a reader waits for the disk to take what was read before, so that no part of a file is missing. */
+const ROOM_WAIT_MS_MAX = 100;
 /** How long nothing is written after the disk refused something. */
 const PAUSE_MS = 10_000;
 /** A file up to here is read through while its opening waits; a larger one in the background, for the next opening. */
@@ -49,6 +51,7 @@ export class DiskCache {
   readonly #verifications = new WorkQueue(1);
   readonly #running = new Set<Promise<unknown>>();
   #queuedBytes = 0;
+  readonly #waiters: { readonly bytes: number; readonly admit: () => void }[] = [];
   #pausedUntilMs = 0;
   #isClosed = false;
 
@@ -104,21 +107,24 @@ export class DiskCache {
     return result === 'read';
   }
 
-  /**
-   * Keeps bytes of a version, without a promise that it does. They must not change until it resolves; it never rejects.
-   */
+  /** As `keep`; resolves when it is over. */
   async write(head: ObjectHead, offset: number, bytes: Uint8Array): Promise<void> {
+    await (await this.keep(head, offset, bytes))?.done;
+  }
+
+  /**
+   * Keeps bytes of a version, without a promise that it does; never rejects. Resolves when the disk takes them or is too
+   * slow for that; they must not change until `done`.
+   */
+  async keep(
+    head: ObjectHead,
+    offset: number,
+    bytes: Uint8Array
+  ): Promise<{ readonly done: Promise<void> } | undefined> {
     const isUnwanted = this.#isClosed || bytes.byteLength === 0 || head.size > FILE_BYTES_MAX;
-    if (isUnwanted || this.#queuedBytes + bytes.byteLength > QUEUED_BYTES_MAX) return;
-    if (this.#options.clock.monotonicMs() < this.#pausedUntilMs) return;
-    this.#queuedBytes += bytes.byteLength;
-    try {
-      await this.#inBackground(this.#work, () => this.#write(head, offset, bytes));
-    } catch (error) {
-      this.#failed(error);
-    } finally {
-      this.#queuedBytes -= bytes.byteLength;
-    }
+    if (isUnwanted || this.#options.clock.monotonicMs() < this.#pausedUntilMs) return undefined;
+    if (!(await this.#admit(bytes.byteLength))) return undefined;
+    return { done: this.#keepAdmitted(head, offset, bytes) };
   }
 
   /**
@@ -279,6 +285,48 @@ export class DiskCache {
       if (entry.isTrusted || this.#isClosed) return;
       await this.#using(entry, (file) => this.#verify(entry, file));
     });
+  }
+
+  async #keepAdmitted(head: ObjectHead, offset: number, bytes: Uint8Array): Promise<void> {
+    try {
+      await this.#inBackground(this.#work, () => this.#write(head, offset, bytes));
+    } catch (error) {
+      this.#failed(error);
+    } finally {
+      this.#queuedBytes -= bytes.byteLength;
+      this.#admitWaiting();
+    }
+  }
+
+  /** First come, first served; false for who has waited too long. */
+  async #admit(bytes: number): Promise<boolean> {
+    if (this.#waiters.length === 0 && this.#queuedBytes + bytes <= QUEUED_BYTES_MAX) {
+      this.#queuedBytes += bytes;
+      return true;
+    }
+    return new Promise<boolean>((resolve) => {
+      const waiter = {
+        bytes,
+        admit: () => {
+          timer[Symbol.dispose]();
+          resolve(true);
+        }
+      };
+      const timer = this.#options.clock.setTimer(ROOM_WAIT_MS_MAX, () => {
+        this.#waiters.splice(this.#waiters.indexOf(waiter), 1);
+        resolve(false);
+      });
+      this.#waiters.push(waiter);
+    });
+  }
+
+  #admitWaiting(): void {
+    for (let first = this.#waiters[0]; first; first = this.#waiters[0]) {
+      if (this.#queuedBytes + first.bytes > QUEUED_BYTES_MAX) return;
+      this.#waiters.shift();
+      this.#queuedBytes += first.bytes;
+      first.admit();
+    }
   }
 
   #inBackground<Result>(queue: WorkQueue, work: () => Promise<Result>): Promise<Result> {

@@ -14,6 +14,8 @@ export class MemoryCacheDisk implements CacheDisk {
   readonly calls: string[] = [];
   space_: DiskSpace = { totalBytes: 2 ** 40, freeBytes: 2 ** 40 };
   failing: ((call: string, name: string) => boolean) | undefined;
+  /** What writing waits for. */
+  held: Promise<void> | undefined;
   /** Nothing can be read without waiting. */
   isCold = false;
   openCount = 0;
@@ -86,6 +88,7 @@ export class MemoryCacheDisk implements CacheDisk {
       },
       write: async (offset, bytes) => {
         this.#called('writeAt', name);
+        await this.held;
         if (offset + bytes.byteLength > file.bytes.byteLength) resize(file, offset + bytes.byteLength);
         file.bytes.set(bytes, offset);
       },
