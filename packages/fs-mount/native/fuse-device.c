@@ -1,24 +1,35 @@
 /*
  * The Linux driver's way to /dev/fuse. All of the protocol but the length of a message is TypeScript's; here are the calls
  * that Node does not have: mount(2), passing a file descriptor, waiting for the device in Node's own event loop, and one
- * write of a head and the payload behind it. Everything but notify() runs on the thread of the loop.
+ * write of a head and the payload behind it. Everything but writing notifications runs on the thread of the loop.
  *
- * A channel is shared by the JavaScript value that stands for it, the poll of the loop, and a notification under way; it
- * is freed with the last of them. Its buffers are JavaScript's and stay alive by references until then.
+ * A channel is shared by the JavaScript value that stands for it and the polls of the loop; it is freed with the last of
+ * them. Its buffers are JavaScript's and stay alive by references until then.
+ *
+ * The kernel may hold a notification until requests are answered that wait here, and nothing interrupts that: notifiers
+ * are threads of their own. Each has its own table of descriptors, with a clone of the device, so that the end of the
+ * process still closes the device itself: that ends the requests that were read, and with them the wait.
  */
 #define _GNU_SOURCE
 #define NAPI_VERSION 8
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/close_range.h>
+#include <linux/fuse.h>
 #include <node_api.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/file.h>
 #include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/uio.h>
 #include <unistd.h>
 #include <uv.h>
@@ -33,6 +44,10 @@
 #define OPTIONS_BYTES_MAX 1024
 /* What is written with one notification call. */
 #define NOTIFY_BYTES_MAX (64 * 1024)
+/* What the kernel takes apart from each other: names, bytes, attributes. */
+#define NOTIFIER_COUNT 3
+/* Requests that nobody has read yet when the device is closed. */
+#define DRAINED_COUNT_MAX 100000
 
 /* Of <linux/fuse.h> since Linux 6.9; headers are often older than the kernel. */
 typedef struct {
@@ -55,12 +70,32 @@ typedef struct {
   int is_used;
 } slot_t;
 
+/* Shared by its thread and the channel; the mutex guards everything below it. */
+typedef struct {
+  atomic_int share_count;
+  /* A clone of the device and an eventfd that says that messages are written; numbers of the thread's own table. */
+  int fd;
+  int done_fd;
+  pthread_mutex_t mutex;
+  pthread_cond_t changed;
+  enum { STARTING, READY, FAILED } state;
+  int error;
+  int is_ending;
+  int is_done;
+  /* Of the messages that are being written; 0 when there are none. */
+  size_t length;
+  uint8_t bytes[NOTIFY_BYTES_MAX];
+} notifier_t;
+
 typedef struct {
   napi_env env;
   uv_poll_t poll;
+  uv_poll_t done_poll;
   int fd;
+  int done_fd;
   int share_count;
-  int notification_count;
+  /* Of the loop: one or two polls. */
+  int handle_count;
   int is_closed;
   /* No slot was free: the loop does not look at the device until one is. */
   int is_paused;
@@ -71,17 +106,11 @@ typedef struct {
   napi_ref head_reference;
   napi_ref on_request;
   napi_ref on_end;
+  notifier_t *notifiers[NOTIFIER_COUNT];
+  napi_ref on_notified[NOTIFIER_COUNT];
   napi_async_context context;
   napi_async_cleanup_hook_handle cleanup;
 } channel_t;
-
-typedef struct {
-  channel_t *channel;
-  napi_async_work work;
-  napi_ref done;
-  size_t length;
-  uint8_t bytes[];
-} notification_t;
 
 static const napi_type_tag CHANNEL_TAG = {0x6f3a1d24c8be4f10ULL, 0x9d5c7be13a40f862ULL};
 
@@ -224,22 +253,71 @@ static napi_value read_now(napi_env env, napi_callback_info info) {
   return integer(env, length < 0 ? 0 : length);
 }
 
-static void poll_closed(uv_handle_t *handle) {
-  channel_t *channel = handle->data;
-  if (channel->cleanup) napi_remove_async_cleanup_hook(channel->cleanup);
-  channel->cleanup = NULL;
+/* The environment may go on ending when the loop has nothing of the channel any more. */
+static void handle_closed(channel_t *channel) {
+  if (--channel->handle_count == 0 && channel->cleanup) {
+    napi_remove_async_cleanup_hook(channel->cleanup);
+    channel->cleanup = NULL;
+  }
   share_dropped(channel);
 }
 
-/* Ends the reading at once; the descriptor follows when no notification uses it any more. */
+static void poll_closed(uv_handle_t *handle) {
+  handle_closed(handle->data);
+}
+
+static void done_poll_closed(uv_handle_t *handle) {
+  channel_t *channel = handle->data;
+  close(channel->done_fd);
+  handle_closed(channel);
+}
+
+static void notifier_dropped(notifier_t *notifier) {
+  if (atomic_fetch_sub(&notifier->share_count, 1) > 1) return;
+  pthread_mutex_destroy(&notifier->mutex);
+  pthread_cond_destroy(&notifier->changed);
+  free(notifier);
+}
+
+/* Its thread ends when what it writes is written. */
+static void notifier_end(notifier_t *notifier) {
+  pthread_mutex_lock(&notifier->mutex);
+  notifier->is_ending = 1;
+  pthread_cond_signal(&notifier->changed);
+  pthread_mutex_unlock(&notifier->mutex);
+  notifier_dropped(notifier);
+}
+
+/*
+ * Requests that were read end with the device. Those that were not would wait for another reader as long as a notifier
+ * has its clone, and the notifier may wait for them: they are read, and end as well.
+ */
+static void device_close(channel_t *channel) {
+  for (int count = 0; count < DRAINED_COUNT_MAX; count++) {
+    ssize_t length = read(channel->fd, channel->slots[0].bytes, channel->slots[0].length);
+    if (length < 0 && errno != EINTR && errno != ENOENT) break;
+  }
+  close(channel->fd);
+}
+
+/* Ends the reading at once. */
 static void channel_close(channel_t *channel) {
   if (channel->is_closed) return;
   channel->is_closed = 1;
+  napi_env env = channel->env;
   uv_poll_stop(&channel->poll);
   uv_close((uv_handle_t *)&channel->poll, poll_closed);
-  /* Another thread may be writing to it: then the last notification closes it. */
-  if (channel->notification_count == 0) close(channel->fd);
-  napi_env env = channel->env;
+  if (channel->done_fd >= 0) {
+    uv_poll_stop(&channel->done_poll);
+    uv_close((uv_handle_t *)&channel->done_poll, done_poll_closed);
+  }
+  for (int index = 0; index < NOTIFIER_COUNT; index++) {
+    if (channel->notifiers[index]) notifier_end(channel->notifiers[index]);
+    channel->notifiers[index] = NULL;
+    if (channel->on_notified[index]) napi_delete_reference(env, channel->on_notified[index]);
+    channel->on_notified[index] = NULL;
+  }
+  device_close(channel);
   for (uint32_t index = 0; index < channel->slot_count; index++) {
     napi_delete_reference(env, channel->slots[index].reference);
     channel->slots[index].bytes = NULL;
@@ -358,6 +436,7 @@ static napi_value attach(napi_env env, napi_callback_info info) {
   if (!channel) goto failed;
   channel->env = env;
   channel->fd = fd;
+  channel->done_fd = -1;
   channel->poll.data = channel;
   if (napi_get_array_length(env, arguments[1], &channel->slot_count) != napi_ok || channel->slot_count == 0 ||
       channel->slot_count > SLOT_COUNT_MAX)
@@ -377,6 +456,7 @@ static napi_value attach(napi_env env, napi_callback_info info) {
     goto failed;
   /* From here on the poll has a share, and closing it is what gives that back. */
   channel->share_count = 2;
+  channel->handle_count = 1;
   if (napi_create_external(env, channel, channel_finalized, NULL, &result) != napi_ok) {
     channel->share_count = 1;
     channel_close(channel);
@@ -487,69 +567,180 @@ static napi_value detach(napi_env env, napi_callback_info info) {
   return integer(env, 0);
 }
 
-static void notify_write(napi_env env, void *value) {
-  (void)env;
-  notification_t *notification = value;
-  for (size_t offset = 0; offset + OUT_HEADER_BYTES <= notification->length;) {
+static void messages_write(int fd, const uint8_t *bytes, size_t all) {
+  for (size_t offset = 0; offset + OUT_HEADER_BYTES <= all;) {
     uint32_t length;
-    memcpy(&length, notification->bytes + offset, sizeof length);
-    if (length < OUT_HEADER_BYTES || length > notification->length - offset) return;
+    memcpy(&length, bytes + offset, sizeof length);
+    if (length < OUT_HEADER_BYTES || length > all - offset) return;
     /* What the kernel does not know, it need not forget; a mount that is gone has forgotten everything. */
-    if (write(notification->channel->fd, notification->bytes + offset, length) < 0 && errno == EINTR) continue;
+    if (write(fd, bytes + offset, length) < 0 && errno == EINTR) continue;
     offset += length;
   }
 }
 
-static void notify_done(napi_env env, napi_status status, void *value) {
-  (void)status;
-  notification_t *notification = value;
-  channel_t *channel = notification->channel;
-  napi_value callback, receiver, result;
-  if (--channel->notification_count == 0 && channel->is_closed) close(channel->fd);
-  if (napi_get_reference_value(env, notification->done, &callback) == napi_ok && callback &&
-      napi_get_global(env, &receiver) == napi_ok &&
-      napi_call_function(env, receiver, callback, 0, NULL, &result) == napi_pending_exception) {
-    napi_value error;
-    if (napi_get_and_clear_last_exception(env, &error) == napi_ok) napi_fatal_exception(env, error);
+/* Leaves the thread with two descriptors of its own. Returns 0 or an errno. */
+static int keep_only(int one, int other) {
+  unsigned int low = (unsigned int)(one < other ? one : other), high = (unsigned int)(one < other ? other : one);
+  /* The first call makes the table the thread's own. */
+  if (syscall(SYS_close_range, high + 1, ~0U, CLOSE_RANGE_UNSHARE) != 0) return errno;
+  if (low > 0) syscall(SYS_close_range, 0, low - 1, 0);
+  if (high > low + 1) syscall(SYS_close_range, low + 1, high - 1, 0);
+  return 0;
+}
+
+static void *notifier_run(void *argument) {
+  notifier_t *notifier = argument;
+  const uint64_t one = 1;
+  int error = keep_only(notifier->fd, notifier->done_fd);
+  pthread_mutex_lock(&notifier->mutex);
+  notifier->error = error;
+  notifier->state = error == 0 ? READY : FAILED;
+  pthread_cond_broadcast(&notifier->changed);
+  while (error == 0 && !notifier->is_ending) {
+    size_t length = notifier->is_done ? 0 : notifier->length;
+    if (length == 0) {
+      pthread_cond_wait(&notifier->changed, &notifier->mutex);
+      continue;
+    }
+    pthread_mutex_unlock(&notifier->mutex);
+    messages_write(notifier->fd, notifier->bytes, length);
+    pthread_mutex_lock(&notifier->mutex);
+    notifier->is_done = 1;
+    if (write(notifier->done_fd, &one, sizeof one) < 0) continue;
   }
-  napi_delete_reference(env, notification->done);
-  napi_delete_async_work(env, notification->work);
-  free(notification);
-  share_dropped(channel);
+  pthread_mutex_unlock(&notifier->mutex);
+  /* A thread whose table is not its own leaves the numbers to the process. */
+  if (error == 0) {
+    close(notifier->fd);
+    close(notifier->done_fd);
+  }
+  notifier_dropped(notifier);
+  return NULL;
+}
+
+/* Starts a thread with a clone of the device. Returns 0 or an errno. */
+static int notifier_start(channel_t *channel, notifier_t **started) {
+  int fd = open("/dev/fuse", O_RDWR | O_CLOEXEC);
+  if (fd < 0) return errno;
+  uint32_t device = (uint32_t)channel->fd;
+  if (ioctl(fd, FUSE_DEV_IOC_CLONE, &device) != 0) {
+    int error = errno;
+    close(fd);
+    return error;
+  }
+  notifier_t *notifier = calloc(1, sizeof *notifier);
+  if (!notifier) {
+    close(fd);
+    return ENOMEM;
+  }
+  notifier->share_count = 2;
+  notifier->fd = fd;
+  notifier->done_fd = channel->done_fd;
+  pthread_mutex_init(&notifier->mutex, NULL);
+  pthread_cond_init(&notifier->changed, NULL);
+  pthread_t thread;
+  sigset_t all, before;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &before);
+  int error = pthread_create(&thread, NULL, notifier_run, notifier);
+  pthread_sigmask(SIG_SETMASK, &before, NULL);
+  if (error == 0) {
+    pthread_detach(thread);
+    pthread_mutex_lock(&notifier->mutex);
+    while (notifier->state == STARTING) pthread_cond_wait(&notifier->changed, &notifier->mutex);
+    error = notifier->error;
+    pthread_mutex_unlock(&notifier->mutex);
+  } else {
+    notifier_dropped(notifier);
+  }
+  /* The thread has its own by now. */
+  close(fd);
+  if (error == 0) *started = notifier;
+  else notifier_dropped(notifier);
+  return error;
+}
+
+static void notifier_is_done(channel_t *channel, int index) {
+  notifier_t *notifier = channel->notifiers[index];
+  if (!notifier) return;
+  pthread_mutex_lock(&notifier->mutex);
+  int is_done = notifier->is_done;
+  if (is_done) notifier->is_done = 0, notifier->length = 0;
+  pthread_mutex_unlock(&notifier->mutex);
+  napi_ref reference = channel->on_notified[index];
+  if (!is_done || !reference) return;
+  channel->on_notified[index] = NULL;
+  napi_handle_scope scope;
+  napi_value result;
+  if (napi_open_handle_scope(channel->env, &scope) == napi_ok) {
+    call_back(channel, reference, 0, NULL, &result);
+    napi_close_handle_scope(channel->env, scope);
+  }
+  napi_delete_reference(channel->env, reference);
+}
+
+static void messages_are_written(uv_poll_t *poll, int status, int events) {
+  (void)status, (void)events;
+  channel_t *channel = poll->data;
+  uint64_t count;
+  if (read(channel->done_fd, &count, sizeof count) < 0) return;
+  for (int index = 0; index < NOTIFIER_COUNT && !channel->is_closed; index++) notifier_is_done(channel, index);
+}
+
+/* startNotifying(channel) → 0, or -errno where this kernel takes no notifications from another thread. */
+static napi_value start_notifying(napi_env env, napi_callback_info info) {
+  size_t count = 1;
+  napi_value argument;
+  uv_loop_t *loop;
+  CHECK(napi_get_cb_info(env, info, &count, &argument, NULL, NULL));
+  channel_t *channel = channel_of(env, argument);
+  if (!channel) return NULL;
+  if (channel->is_closed) return integer(env, -ENODEV);
+  if (channel->done_fd >= 0) return integer(env, -EALREADY);
+  CHECK(napi_get_uv_event_loop(env, &loop));
+  int fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+  if (fd < 0) return integer(env, -errno);
+  if (uv_poll_init(loop, &channel->done_poll, fd) != 0) {
+    close(fd);
+    return integer(env, -ENOMEM);
+  }
+  channel->done_poll.data = channel;
+  channel->done_fd = fd;
+  channel->share_count++;
+  channel->handle_count++;
+  if (uv_poll_start(&channel->done_poll, UV_READABLE, messages_are_written) != 0) return integer(env, -ENOMEM);
+  for (int index = 0; index < NOTIFIER_COUNT; index++) {
+    int error = notifier_start(channel, &channel->notifiers[index]);
+    if (error != 0) return integer(env, -error);
+  }
+  return integer(env, 0);
 }
 
 /*
- * notify(channel, messages, onDone): writes messages, one behind the other, on another thread: the kernel may hold them
- * until requests are answered that wait here. A channel is detached after onDone, or the kernel may hold them for ever.
+ * notify(channel, notifier, messages, onDone) → 0 or -errno, -EBUSY until the last ones are done: writes messages, one
+ * behind the other, on another thread.
  */
 static napi_value notify(napi_env env, napi_callback_info info) {
-  size_t count = 3, length;
-  napi_value arguments[3], name;
+  size_t count = 4, length;
+  napi_value arguments[4];
+  uint32_t index;
   void *bytes;
   CHECK(napi_get_cb_info(env, info, &count, arguments, NULL, NULL));
   channel_t *channel = channel_of(env, arguments[0]);
   if (!channel) return NULL;
-  CHECK(napi_get_buffer_info(env, arguments[1], &bytes, &length));
+  CHECK(napi_get_value_uint32(env, arguments[1], &index));
+  CHECK(napi_get_buffer_info(env, arguments[2], &bytes, &length));
   if (channel->is_closed) return integer(env, -ENODEV);
-  if (length > NOTIFY_BYTES_MAX) return integer(env, -E2BIG);
-  notification_t *notification = malloc(sizeof *notification + length);
-  if (!notification) return integer(env, -ENOMEM);
-  notification->channel = channel;
-  notification->length = length;
-  memcpy(notification->bytes, bytes, length);
-  if (napi_create_reference(env, arguments[2], 1, &notification->done) != napi_ok) {
-    free(notification);
-    return failed_call(env);
-  }
-  if (napi_create_string_utf8(env, "stampede-notify", NAPI_AUTO_LENGTH, &name) != napi_ok ||
-      napi_create_async_work(env, NULL, name, notify_write, notify_done, notification, &notification->work) != napi_ok ||
-      napi_queue_async_work(env, notification->work) != napi_ok) {
-    napi_delete_reference(env, notification->done);
-    free(notification);
-    return failed_call(env);
-  }
-  channel->share_count++;
-  channel->notification_count++;
+  if (index >= NOTIFIER_COUNT || !channel->notifiers[index]) return integer(env, -EINVAL);
+  if (length < OUT_HEADER_BYTES || length > NOTIFY_BYTES_MAX) return integer(env, -E2BIG);
+  if (channel->on_notified[index]) return integer(env, -EBUSY);
+  CHECK(napi_create_reference(env, arguments[3], 1, &channel->on_notified[index]));
+  notifier_t *notifier = channel->notifiers[index];
+  pthread_mutex_lock(&notifier->mutex);
+  memcpy(notifier->bytes, bytes, length);
+  notifier->length = length;
+  pthread_cond_signal(&notifier->changed);
+  pthread_mutex_unlock(&notifier->mutex);
   return integer(env, 0);
 }
 
@@ -567,6 +758,7 @@ static napi_value initialize(napi_env env, napi_value exports) {
     {.utf8name = "backingOpen", .method = backing_open, .attributes = napi_enumerable},
     {.utf8name = "backingClose", .method = backing_close, .attributes = napi_enumerable},
     {.utf8name = "detach", .method = detach, .attributes = napi_enumerable},
+    {.utf8name = "startNotifying", .method = start_notifying, .attributes = napi_enumerable},
     {.utf8name = "notify", .method = notify, .attributes = napi_enumerable}
   };
   CHECK(napi_define_properties(env, exports, sizeof functions / sizeof *functions, functions));

@@ -130,7 +130,7 @@ export class AttributeCache {
 }
 
 /** Whether both say the same version. */
-function isSame(one: StatResult, other: StatResult): boolean {
+export function isSame(one: StatResult, other: StatResult): boolean {
   if (one.type === 'none' || other.type === 'none') return one.type === other.type;
   const [head, otherHead] = [one.head, other.head];
   return (

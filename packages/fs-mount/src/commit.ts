@@ -10,6 +10,9 @@ import { FileSystemError } from './errno.js';
 import type { Layer } from './layer.js';
 import { UploadSession, type UploadTarget } from './upload-session.js';
 
+/** A file that is made and removed by others all the time. */
+const PUT_COUNT_MAX = 5;
+
 export interface CommitInput {
   readonly store: StoreCalls;
   readonly target: UploadTarget;
@@ -33,7 +36,8 @@ export async function commitLayer(input: CommitInput): Promise<ObjectHead> {
   let head: ObjectHead;
   if (!layer.hasBytes && target.base) head = await setAttributes(input);
   else if (layer.upload || !fitsOneCall(layer)) head = await completeUpload(input);
-  else if (!target.base && layer.extents.bytes === input.size) head = await putWhole(input);
+  else if (!target.base && layer.extents.bytes === input.size)
+    head = await (layer.cutAt === 0 ? putWhole(input) : putNew(input));
   else head = await edit(input);
   if (layer.hasBytes && layer.removedXattrs.size > 0)
     head = await store.objects.setAttributes({ bucket, key, removeXattrs: [...layer.removedXattrs] });
@@ -60,6 +64,29 @@ async function putWhole({ store, target, layer, size, attributes }: CommitInput)
   const { bucket, key, base } = target;
   const body = wholeBody(layer, size);
   return store.objects.put({ bucket, key, body, attributes, ...(base && descriptionOf(base)) });
+}
+
+/** A file that was not there when it was opened: what others have made there since stays under what is written. */
+async function putNew(input: CommitInput): Promise<ObjectHead> {
+  const { store, target, layer, size, attributes } = input;
+  const { bucket, key } = target;
+  const body = wholeBody(layer, size);
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await store.objects.put({ bucket, key, body, attributes, ifNoneMatch: '*' });
+    } catch (error) {
+      // When it is not known whether it happened, it may be this file that the next try finds.
+      if (!isStoreError(error, 'PreconditionFailed')) layer.isAppendOnly = false;
+      if (!isStoreError(error, 'PreconditionFailed') || attempt === PUT_COUNT_MAX) throw error;
+    }
+    const base = await store.objects.head({ bucket, key }).catch((error: unknown) => {
+      if (isStoreError(error, 'NoSuchKey')) return undefined;
+      throw error;
+    });
+    if (!base) continue;
+    const over = { ...input, target: { ...target, base } };
+    return layer.hasBytes ? edit(over) : setAttributes(over);
+  }
 }
 
 async function edit(input: CommitInput): Promise<ObjectHead> {

@@ -1,5 +1,5 @@
 import type { PosixAttributes, StatResult, StoreCalls, WatchEvent } from '@stampede/client';
-import type { AttributeCache } from './attribute-cache.js';
+import { type AttributeCache, isSame } from './attribute-cache.js';
 import {
   type AttributeDefaults,
   type Attributes,
@@ -69,12 +69,36 @@ export class Entries {
   }
 
   async findTarget(target: Target): Promise<Found> {
+    return this.#findHere(target) ?? this.#foundAs(target, await this.#lookup.stat(target));
+  }
+
+  /**
+   * As `find`, and never older than the call: for opening, so that what other mounts have closed is seen. With `mayKnow`
+   * what is remembered counts.
+   */
+  async findToOpen(
+    path: string,
+    mayKnow: boolean
+  ): Promise<{ readonly found: Found; readonly isNews: boolean }> {
+    const target = this.#aliases.has(path) ? undefined : await this.#targets.resolve(path);
+    const here = target && this.#findHere(target);
+    if (!target || here) return { found: here ?? (await this.find(path)), isNews: false };
+    const known = this.#lookup.findKnown(target);
+    const stat = mayKnow && known ? known : await this.#lookup.ask(target);
+    return { found: this.#foundAs(target, stat), isNews: !known || !isSame(known, stat) };
+  }
+
+  /** What is known better here than in the store. */
+  #findHere(target: Target): Found | undefined {
     const { files, removals } = this.#options;
     const state = files.find(target.key);
     if (state?.isDirty) return { type: 'state', state, target };
     if (removals.has(target.key)) return { type: 'none', target };
-    if (target.key === '') return { type: 'directory', target };
-    const stat = await this.#lookup.stat(target);
+    return target.key === '' ? { type: 'directory', target } : undefined;
+  }
+
+  #foundAs(target: Target, stat: StatResult): Found {
+    const { files } = this.#options;
     // While the store was asked a program may have opened the file and written to it.
     const now = files.find(target.key);
     if (now && stat.type === 'object') now.adopt(stat.head);

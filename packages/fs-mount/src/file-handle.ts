@@ -11,6 +11,8 @@ export interface FileHandleOptions {
   /** Every write goes to the end of the file. */
   readonly append: boolean;
   readonly writable: boolean;
+  /** Another version than was known before it was opened. */
+  readonly isNews?: boolean;
 }
 
 export interface CloneRange {
@@ -36,6 +38,11 @@ export class FileHandle {
 
   get state(): FileState {
     return this.#options.state;
+  }
+
+  /** Whether what was told of the file before it was opened may be wrong. */
+  get isNews(): boolean {
+    return this.#options.isNews ?? false;
   }
 
   attributes(): Attributes {

@@ -16,6 +16,8 @@ export interface FileStateServices {
   readonly openScratch: OpenScratch;
   /** A new version is in the store. */
   readonly onCommitted: (state: FileState, head: ObjectHead) => void;
+  /** Bytes that others wrote may have come to lie under those of the file. */
+  readonly onForeignBytes: (state: FileState) => void;
 }
 
 /** The version a key has by now; fails with `ESTALE` when there is none any more. */

@@ -196,7 +196,8 @@ export class FileState implements RangedFile {
   /** The file has another key; `head` as the store has it there, where that is known. */
   moved(key: string, head?: ObjectHead): void {
     this.key = key;
-    if (this.base) this.base = head ?? { ...this.base, key, generation: 0 };
+    if (this.base && head) this.#rebaseOnForeign(head);
+    else if (this.base) this.base = { ...this.base, key, generation: 0 };
   }
 
   /** Changes attributes; in the store with the next commit. */
@@ -359,15 +360,22 @@ export class FileState implements RangedFile {
     const head = await commitLayer({ store, target, layer, size, attributes: this.posixAttributes });
     this.layers.thaw();
     // Each change of a key counts its generation up by one: the version between was not ours.
-    if (head.generation !== (target.base?.generation ?? 0) + 1) this.foreignChangeCount++;
+    const isAlone = head.generation === (target.base?.generation ?? 0) + 1;
     this.#rebase(head);
+    if (!isAlone) this.#foreignBytes();
     if (!this.isDirty) this.dirtySinceMs = undefined;
     onCommitted(this, head);
   }
 
   #rebaseOnForeign(head: ObjectHead): void {
-    if (head.etag !== this.base?.etag) this.foreignChangeCount++;
+    const isOther = head.etag !== this.base?.etag;
     this.#rebase(head);
+    if (isOther) this.#foreignBytes();
+  }
+
+  #foreignBytes(): void {
+    this.foreignChangeCount++;
+    this.#services.onForeignBytes(this);
   }
 
   #rebase(head: ObjectHead): void {

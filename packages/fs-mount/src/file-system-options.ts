@@ -20,6 +20,8 @@ export interface FileSystemOptions {
   readonly attributeCountMax: number;
   /** How long they are while no watch reports changes. */
   readonly attributeTtlMs: number;
+  /** Whether opening a file asks the store for its newest version, also while the watch is live. */
+  readonly checksOnOpen: boolean;
   readonly commitIntervalMs: number;
   /** How long an operation waits for a store that does not answer. */
   readonly deadlineMs: number;

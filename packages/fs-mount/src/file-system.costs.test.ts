@@ -44,7 +44,39 @@ t.test('closing and syncing what has not changed is free', async (t) => {
   await handle.fsync();
   await handle.flush();
   await handle.release();
-  t.same(store.takeCalls(), []);
+  t.same(store.takeCalls(), ['objects.stat'], 'opening asks for the newest version');
+});
+
+t.test('while the watch is live only opening asks, and not even that without the check', async (t) => {
+  for (const checksOnOpen of [true, false]) {
+    await using drive = await startDrive({ checksOnOpen });
+    const { fileSystem, store, clock } = drive;
+    fileSystem.start();
+    await clock.advance(1);
+    await writeFile(fileSystem, '/d/f', 'x');
+    await namesIn(fileSystem, '/d');
+    t.equal(await fileSystem.findAttributes('/d/none'), undefined);
+    await fileSystem.getattr('/d');
+    await clock.advance(3_600_000);
+    store.takeCalls();
+    await fileSystem.getattr('/d/f');
+    await fileSystem.getattr('/d');
+    t.equal(await fileSystem.findAttributes('/d/none'), undefined);
+    t.same(store.takeCalls(), [], 'attributes, and what is not there');
+    for (let count = 0; count < 3; count++) {
+      const handle = await fileSystem.open('/d/f');
+      t.notOk(handle.isNews);
+      await handle.release();
+    }
+    t.same(store.takeCalls(), checksOnOpen ? Array(3).fill('objects.stat') : []);
+    await store.direct.objects.put({ bucket: BUCKET, key: 'd/f', body: Buffer.from('other') });
+    await clock.advance(1);
+    const handle = await fileSystem.open('/d/f');
+    t.ok(handle.isNews);
+    t.equal(handle.attributes().size, 5);
+    await handle.release();
+    t.same(store.takeCalls(), ['objects.stat']);
+  }
 });
 
 t.test('scattered changes of a large file are one call that carries only them', async (t) => {

@@ -1,10 +1,10 @@
-import type { Timestamp } from '@stampede/client';
+import type { Timestamp, WatchEvent } from '@stampede/client';
 import { AttributeCache } from './attribute-cache.js';
 import { AttributeChanges } from './attribute-changes.js';
 import { type Attributes, S_IFLNK, S_IFMT, S_IFREG } from './attributes.js';
 import { BlockCache } from './block-cache.js';
 import type { CacheStatus } from './cache-status.js';
-import { ChangeWatch } from './change-watch.js';
+import type { ChangeListener } from './change-listener.js';
 import { DirectoryTimes } from './directory-times.js';
 import type { DiskCache } from './disk-cache/index.js';
 import { Entries, type Found, type NamedEntry, posixAttributesOf } from './entries.js';
@@ -12,6 +12,7 @@ import { FileSystemError } from './errno.js';
 import { FileHandle } from './file-handle.js';
 import type { FileState } from './file-state.js';
 import type { FileSystemOptions } from './file-system-options.js';
+import { ForeignChanges } from './foreign-changes.js';
 import { Namespace, type RenameOptions, type UnlinkOptions } from './namespace.js';
 import { OpenFiles } from './open-files.js';
 import { assertUsableName } from './path.js';
@@ -71,13 +72,13 @@ export class FileSystem {
   readonly #attributeCache: AttributeCache;
   readonly #memory: WriteMemory;
   readonly #space: SpaceReader;
-  readonly #watch: ChangeWatch;
+  readonly #foreign: ForeignChanges;
   readonly #changes: AttributeChanges;
   readonly #times: DirectoryTimes;
 
   constructor(options: FileSystemOptions) {
     this.#options = options;
-    const { store, bucket, clock, onEvent } = options;
+    const { bucket, prefix, clock, onEvent } = options;
     const { uid, gid, umask } = options;
     const defaults = { uid, gid, umask, mountedAtMs: clock.nowMs() };
     this.#times = new DirectoryTimes(clock);
@@ -88,6 +89,9 @@ export class FileSystem {
       clock
     });
     this.#attributeCache = cache;
+    const apply = (event: WatchEvent) => this.#entries.apply(event);
+    this.#foreign = new ForeignChanges({ ...options, cache, entries: { apply } });
+    const { store } = this.#foreign;
     this.#blocks = new BlockCache({
       store,
       bucket,
@@ -108,7 +112,8 @@ export class FileSystem {
         clock,
         defaults,
         openScratch: options.openScratch,
-        onCommitted: (state, head) => this.#entries.changed(state.key, { type: 'object', head })
+        onCommitted: (state, head) => this.#entries.changed(state.key, { type: 'object', head }),
+        onForeignBytes: (state) => this.#foreign.bytesChanged(state.key)
       },
       clock,
       commitIntervalMs: options.commitIntervalMs,
@@ -122,7 +127,6 @@ export class FileSystem {
       onEvent,
       onDone: (key) => cache.forget(key)
     });
-    const { prefix } = options;
     this.#entries = new Entries({
       store,
       bucket,
@@ -152,7 +156,6 @@ export class FileSystem {
       newReadAhead: () => this.#newReadAhead()
     });
     this.#space = new SpaceReader(store, bucket, clock);
-    this.#watch = new ChangeWatch({ store, bucket, prefix, cache, clock, onEvent, entries: this.#entries });
   }
 
   get diskCache(): DiskCache | undefined {
@@ -161,7 +164,16 @@ export class FileSystem {
 
   /** Begins to follow changes made elsewhere. */
   start(): void {
-    this.#watch.start();
+    this.#foreign.start();
+  }
+
+  /** Whether what is answered from now on holds until `listener` is told of a change, the one there is. */
+  get isWatched(): boolean {
+    return this.#foreign.isLive;
+  }
+
+  follow(listener: ChangeListener): void {
+    this.#foreign.follow(listener);
   }
 
   async getattr(path: string): Promise<Attributes> {
@@ -183,8 +195,8 @@ export class FileSystem {
 
   async open(path: string, options: OpenOptions = {}): Promise<FileHandle> {
     if (options.writable || options.truncate) this.#assertWritable();
-    const state = this.#stateOf(await this.#get(path), path);
-    return this.#openState(state, options);
+    const { found, isNews } = await this.#entries.findToOpen(path, !this.#options.checksOnOpen);
+    return this.#openState(this.#stateOf(existing(found, path), path), options, isNews);
   }
 
   /** Gives an open file a further name, for a driver to speak of it; `unlink` takes it back. */
@@ -200,7 +212,10 @@ export class FileSystem {
   /** Opens a new file, or the existing one unless `exclusive`. A new one is stored with its first commit. */
   async create(path: string, mode: number, options: CreateOptions = {}): Promise<FileHandle> {
     this.#assertWritable();
-    const found = await this.#entries.find(path);
+    let found = await this.#entries.find(path);
+    // Of what is not there the store is asked when it is made.
+    if (found.type !== 'none')
+      ({ found } = await this.#entries.findToOpen(path, !this.#options.checksOnOpen));
     if (found.type !== 'none') {
       if (options.exclusive) throw new FileSystemError('EEXIST', `${path} exists already`);
       return this.#openState(this.#stateOf(found, path), options);
@@ -350,7 +365,7 @@ export class FileSystem {
 
   /** Ends the timers and the watch. What was not flushed is lost. */
   close(): void {
-    this.#watch.close();
+    this.#foreign.close();
     this.#files.close();
   }
 
@@ -368,40 +383,36 @@ export class FileSystem {
       writeMemoryLimitBytes: this.#memory.limitBytes,
       readMemoryBytes: this.#blocks.bytes,
       caches: [this.#attributeCache.status, ...this.#blocks.statuses],
-      watchIsLive: this.#watch.isLive
+      watchIsLive: this.#foreign.isLive
     };
   }
 
-  async #get(path: string): Promise<Exclude<Found, { readonly type: 'none' }>> {
-    const found = await this.#entries.find(path);
-    if (found.type === 'none') throw new FileSystemError('ENOENT', `${path} does not exist`);
-    return found;
+  async #get(path: string): Promise<Existing> {
+    return existing(await this.#entries.find(path), path);
   }
 
-  #stateOf(found: Exclude<Found, { readonly type: 'none' }>, path: string): FileState {
+  #stateOf(found: Existing, path: string): FileState {
     if (found.type === 'directory') throw new FileSystemError('EISDIR', `${path} is a directory`);
-    return this.#stateOfAny(found);
-  }
-
-  #stateOfAny(found: Exclude<Found, { readonly type: 'none' | 'directory' }>): FileState {
     return found.type === 'state' ? found.state : this.#files.acquire(found.head);
   }
 
-  async #openState(state: FileState, options: OpenOptions): Promise<FileHandle> {
+  async #openState(state: FileState, options: OpenOptions, isNews = false): Promise<FileHandle> {
     const handle = new FileHandle({
       state,
       files: this.#files,
       readAhead: this.#newReadAhead(),
       append: options.append ?? false,
-      writable: options.writable ?? false
+      writable: options.writable ?? false,
+      isNews
     });
-    // To cut an empty file to nothing changes it as well: its time tells make(1) that something was done.
-    if (options.truncate && state.size > 0) await state.truncate(0);
+    // To cut an empty file to nothing changes it as well: its time tells make(1) that something was done. Where there is
+    // none to cut, what somebody else has made there by then is replaced.
+    if (options.truncate && (state.size > 0 || !state.base)) await state.truncate(0);
     else if (options.truncate) state.modified();
     return handle;
   }
 
-  #attributesOf(found: Exclude<Found, { readonly type: 'none' }>, path: string): Attributes {
+  #attributesOf(found: Existing, path: string): Attributes {
     const attributes = this.#entries.attributes(found);
     return path === '/' ? { ...attributes, ...this.#changes.rootAttributes } : attributes;
   }
@@ -417,4 +428,11 @@ export class FileSystem {
   #assertWritable(): void {
     if (this.#options.readOnly) throw new FileSystemError('EROFS', 'the drive is mounted read-only');
   }
+}
+
+type Existing = Exclude<Found, { readonly type: 'none' }>;
+
+function existing(found: Found, path: string): Existing {
+  if (found.type === 'none') throw new FileSystemError('ENOENT', `${path} does not exist`);
+  return found;
 }

@@ -23,9 +23,12 @@ export class Lookup {
   }
 
   async stat(target: Target): Promise<StatResult> {
+    return this.findKnown(target) ?? this.ask(target);
+  }
+
+  /** As `stat`, always from the store. */
+  async ask(target: Target): Promise<StatResult> {
     const { cache } = this.#options;
-    const known = cache.find(cacheKeyOf(target));
-    if (known) return known;
     const ticket = cache.begin();
     try {
       const stat = await this.#ask(target);

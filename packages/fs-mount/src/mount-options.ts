@@ -44,8 +44,13 @@ export interface MountOptions {
   readonly writeMemoryBytes?: number;
   /** How many paths are remembered. Default 200,000 (about 130 MB when full). */
   readonly attributeCountMax?: number;
-  /** How long attributes hold in the kernel, and here while no watch is live. Default 1000. */
+  /** How long attributes hold, here and in the kernel, while no watch is live. Default 1000. */
   readonly attributeTtlMs?: number;
+  /**
+   * Whether opening a file asks the store for its newest version: what another mount has closed is seen then for sure.
+   * Without, it is seen when the store's watch has told of it, a moment later, and opening costs no call. Default true.
+   */
+  readonly checksOnOpen?: boolean;
   /** When files that stay open are stored. Default 5000. */
   readonly commitIntervalMs?: number;
   /** How long an operation waits for a store that takes no data. Default 60,000. */
@@ -105,6 +110,7 @@ export function parseMountOptions(options: MountOptions): {
       ),
       attributeCountMax: atLeast('attributeCountMax', options.attributeCountMax ?? ATTRIBUTE_COUNT_MAX, 1),
       attributeTtlMs: atLeast('attributeTtlMs', options.attributeTtlMs ?? 1000, 0),
+      checksOnOpen: options.checksOnOpen ?? true,
       commitIntervalMs: atLeast('commitIntervalMs', options.commitIntervalMs ?? 5000, 1),
       deadlineMs: atLeast('deadlineMs', options.deadlineMs ?? 60_000, 1),
       clock: options.clock ?? systemClock,

@@ -41,6 +41,7 @@ export function driveOn(store: ObservedStore, options: Partial<FileSystemOptions
     writeMemoryBytes: 32 * MIB,
     attributeCountMax: 10_000,
     attributeTtlMs: 1000,
+    checksOnOpen: true,
     commitIntervalMs: 5000,
     deadlineMs: 60_000,
     clock,

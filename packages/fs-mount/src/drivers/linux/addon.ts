@@ -31,7 +31,8 @@ export interface Addon {
   backingOpen(channel: Channel, descriptor: number): number;
   backingClose(channel: Channel, id: number): number;
   detach(channel: Channel): number;
-  notify(channel: Channel, messages: Buffer, onDone: () => void): number;
+  startNotifying(channel: Channel): number;
+  notify(channel: Channel, notifier: number, messages: Uint8Array, onDone: () => void): number;
 }
 
 /** The addon for this Node, or why there is none. */

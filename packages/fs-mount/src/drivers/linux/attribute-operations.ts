@@ -3,7 +3,7 @@ import { S_IFDIR, S_IFMT, timestampOfMs } from '../../attributes.js';
 import { FileSystemError } from '../../errno.js';
 import { bytesOfName } from '../../path.js';
 import { FATTR, OPCODE } from './fuse-constants.js';
-import { REPLY } from './fuse-replies.js';
+import { NO_TIME, REPLY } from './fuse-replies.js';
 import { REQUEST, type Request, SETXATTR_BYTES } from './fuse-requests.js';
 import type { Node } from './node-table.js';
 import { BODY } from './replies.js';
@@ -53,14 +53,14 @@ export class AttributeOperations {
   }
 
   async #getattr(request: Request): Promise<void> {
-    const { nodes, fileSystem, replies } = this.#context;
-    const node = nodes.get(request.nodeId);
-    const attributes = node.removed ?? (await this.#withPath(node, (path) => fileSystem.getattr(path)));
-    replies.attributes(request.unique, node, attributes);
+    const node = this.#context.nodes.get(request.nodeId);
+    const { removed: attributes } = node;
+    if (attributes) this.#context.replies.attributes(request.unique, { node, attributes, validity: NO_TIME });
+    else await this.#withPath(node, (path) => this.#answerAttributes(request.unique, node, path));
   }
 
   async #setattr(request: Request): Promise<void> {
-    const { nodes, fileSystem, handles, replies, passthrough } = this.#context;
+    const { nodes, fileSystem, handles, passthrough } = this.#context;
     const layout = REQUEST.fuse_setattr_in;
     const node = nodes.get(request.nodeId);
     const valid = request.u32(layout.valid);
@@ -73,15 +73,21 @@ export class AttributeOperations {
       else await this.#withPath(node, (path) => fileSystem.truncate(path, size));
       await passthrough.changed(node);
     }
-    const attributes = await this.#withPath(node, async (path) => {
+    await this.#withPath(node, async (path) => {
       if (changes.mode === undefined && (changesOwner || (valid & FATTR.FATTR_KILL_SUIDGID) !== 0)) {
         const { mode } = await fileSystem.getattr(path);
         if ((mode & S_IFMT) !== S_IFDIR && withoutSetId(mode) !== mode) changes.mode = withoutSetId(mode);
       }
       if (Object.keys(changes).length > 0) await fileSystem.setattr(path, changes);
-      return fileSystem.getattr(path);
+      await this.#answerAttributes(request.unique, node, path);
     });
-    replies.attributes(request.unique, node, attributes);
+  }
+
+  async #answerAttributes(unique: number, node: Node, path: string): Promise<void> {
+    const { fileSystem, replies, memory } = this.#context;
+    const mark = memory.mark(path);
+    const attributes = await fileSystem.getattr(path);
+    replies.attributes(unique, { node, attributes, validity: memory.validityOf(path, mark) });
   }
 
   async #readlink(request: Request): Promise<void> {

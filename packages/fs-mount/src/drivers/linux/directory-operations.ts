@@ -3,7 +3,7 @@ import type { NamedEntry } from '../../entries.js';
 import { bytesOfName } from '../../path.js';
 import { DirectoryHandle } from './directory-handle.js';
 import { OPCODE } from './fuse-constants.js';
-import { directoryEntryBytes, REPLY } from './fuse-replies.js';
+import { directoryEntryBytes, NO_TIME, REPLY } from './fuse-replies.js';
 import { REQUEST, type Request } from './fuse-requests.js';
 import { type Node, ROOT_ID } from './node-table.js';
 import { BODY, HEAD_BYTES } from './replies.js';
@@ -99,6 +99,8 @@ export class DirectoryOperations {
     parent: Node,
     { names, first }: { readonly names: readonly NamedEntry[]; readonly first: number }
   ): void {
+    const { nodes, memory } = this.#context;
+    const directory = nodes.findPath(parent);
     let position = first;
     for (const entry of names) {
       const name = bytesOfName(entry.name);
@@ -109,14 +111,14 @@ export class DirectoryOperations {
       if (known === 'gone') continue;
       let ino: number;
       if (page.withAttributes && known) {
-        const node = this.#context.nodes.lookup(parent, entry.name);
+        const node = nodes.lookup(parent, entry.name);
         page.told.push(node);
         ino = node.ino;
-        const { writer, validity } = this.#context.replies;
-        writer.entry(page.at, { nodeId: node.id, ino, attributes: known, validity });
+        const validity = memory.validityIn(directory, entry.name);
+        this.#context.replies.writer.entry(page.at, { nodeId: node.id, ino, attributes: known, validity });
         page.at += REPLY.fuse_entry_out.bytes;
       } else {
-        ino = this.#context.nodes.idOf(parent, entry.name);
+        ino = nodes.idOf(parent, entry.name);
         this.#addNothingKnown(page);
       }
       page.at = this.#context.replies.writer.directoryEntry(page.at, {
@@ -130,8 +132,7 @@ export class DirectoryOperations {
 
   #addNothingKnown(page: Page): void {
     if (!page.withAttributes) return;
-    const { writer, validity } = this.#context.replies;
-    writer.noEntry(page.at, { ...validity, seconds: 0 });
+    this.#context.replies.writer.noEntry(page.at, NO_TIME);
     page.at += REPLY.fuse_entry_out.bytes;
   }
 

@@ -2,6 +2,7 @@ import { constants } from 'node:fs';
 import { FileSystemError } from '../../errno.js';
 import type { FileHandle } from '../../file-handle.js';
 import type { FileState } from '../../file-state.js';
+import type { OpenOptions } from '../../file-system.js';
 import type { AttributeOperations } from './attribute-operations.js';
 import { FOPEN, OPCODE, REQUEST_FLAG } from './fuse-constants.js';
 import { REPLY } from './fuse-replies.js';
@@ -15,6 +16,7 @@ import type { Handlers, SessionContext } from './session-context.js';
 
 const O_ACCMODE = 3;
 const O_RDWR = 2;
+const O_WRONLY = 1;
 const O_EXCL = 0o200;
 const O_TRUNC = 0o1000;
 const O_APPEND = 0o2000;
@@ -54,7 +56,7 @@ export class FileOperations {
   }
 
   async #open(request: Request): Promise<void> {
-    const { nodes, fileSystem, handles, paths, replies, passthrough } = this.#context;
+    const { nodes, handles, paths, replies, passthrough, memory } = this.#context;
     const flags = request.u32(REQUEST.fuse_open_in.flags);
     const killsSetId =
       (request.u32(REQUEST.fuse_open_in.open_flags) & REQUEST_FLAG.FUSE_OPEN_KILL_SUIDGID) !== 0;
@@ -67,7 +69,7 @@ export class FileOperations {
       return nodes.pathOf(node);
     };
     const open = async (path: string) => {
-      const opened = await fileSystem.open(path, options);
+      const opened = await this.#openExisting(path, options);
       if (killsSetId) await this.#attributes.killSetId(path);
       node.openCount++;
       if (nodes.isGivenAway(node)) this.#lend(node, opened);
@@ -75,7 +77,7 @@ export class FileOperations {
     };
     const handle = await paths.shared(pathOf, open);
     const { isLent } = node;
-    if (isLent) await passthrough.forgetAttributes(node);
+    if (isLent || handle.isNews || memory.isBehind(node)) await memory.forgetAttributes(node);
     const mode = await passthrough.enter(node, handle, isLent ? flags | O_DIRECT : flags);
     if (mode === 'stale') {
       node.openCount--;
@@ -88,6 +90,7 @@ export class FileOperations {
       fh,
       flags:
         openFlagsOf(mode, flags) |
+        appendFlag(flags) |
         // The inode has pages of another file, and others write to this one by its own inode.
         (isLent ? FOPEN.FOPEN_DIRECT_IO : 0) |
         (mode.backing || isLent ? 0 : keepCacheFlag(node, handle)) |
@@ -98,6 +101,18 @@ export class FileOperations {
     if (!replies.opened(request.unique, answer)) await this.#close(fh);
   }
 
+  /** A name that leads elsewhere by now is looked up again by the kernel, once. */
+  async #openExisting(path: string, options: OpenOptions): Promise<FileHandle> {
+    try {
+      return await this.#context.fileSystem.open(path, options);
+    } catch (error) {
+      const isElsewhere =
+        error instanceof FileSystemError && (error.code === 'ENOENT' || error.code === 'EISDIR');
+      if (!isElsewhere) throw error;
+      throw new FileSystemError('ESTALE', error.message, { cause: error });
+    }
+  }
+
   /** The number of a file that was replaced stands for what replaced it, as long as that is open by it. */
   #lend(node: Node, handle: FileHandle): void {
     node.isLent = true;
@@ -106,13 +121,14 @@ export class FileOperations {
   }
 
   async #create(request: Request): Promise<void> {
-    const { nodes, fileSystem, handles, paths, replies, passthrough } = this.#context;
+    const { nodes, fileSystem, handles, paths, replies, passthrough, memory } = this.#context;
     const layout = REQUEST.fuse_create_in;
     const flags = request.u32(layout.flags);
     const mode = request.u32(layout.mode);
     const name = request.text(layout.bytes);
     const parent = nodes.get(request.nodeId);
     const create = async (path: string) => {
+      const mark = memory.mark(path);
       const { uid, gid } = await this.#names.ownerIn(parent, request);
       const handle = await fileSystem.create(path, mode, {
         ...openOptions(flags),
@@ -124,10 +140,11 @@ export class FileOperations {
       node.cached = pagesOf(handle.state);
       const way = passthrough.enterCreated(node);
       const fh = handles.addFile({ node, handle, mode: way, isMappable: isMappable(flags) });
-      return { handle, node, fh };
+      const told = { node, attributes: handle.attributes(), validity: memory.validityOf(path, mark) };
+      return { told, node, fh };
     };
-    const { handle, node, fh } = await paths.shared(() => nodes.pathIn(parent, name), create);
-    if (replies.created(request.unique, { node, attributes: handle.attributes() }, fh)) return;
+    const { told, node, fh } = await paths.shared(() => nodes.pathIn(parent, name), create);
+    if (replies.created(request.unique, told, { fh, flags: appendFlag(flags) })) return;
     nodes.forget(node.id, 1);
     await this.#close(fh);
   }
@@ -226,6 +243,14 @@ export class FileOperations {
 
 function isMappable(flags: number): boolean {
   return (flags & O_ACCMODE) === O_RDWR;
+}
+
+/**
+ * Through its page cache the kernel cuts a write at the end of a page that it does not have whole, and what another mount
+ * appends comes between. Who only writes maps nothing, and does not miss the cache.
+ */
+function appendFlag(flags: number): number {
+  return (flags & O_ACCMODE) === O_WRONLY && (flags & O_APPEND) !== 0 ? FOPEN.FOPEN_DIRECT_IO : 0;
 }
 
 function openOptions(flags: number) {

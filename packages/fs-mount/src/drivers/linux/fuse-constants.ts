@@ -107,5 +107,11 @@ export const REQUEST_FLAG = {
 
 export const NOTIFY = {
   FUSE_NOTIFY_INVAL_INODE: 2,
-  FUSE_NOTIFY_INVAL_ENTRY: 3
+  FUSE_NOTIFY_INVAL_ENTRY: 3,
+  /** A name is looked up again instead of being dropped with all that is in use below it. Older kernels drop it. */
+  FUSE_EXPIRE_ONLY: 1
 } as const;
+
+/** All names at once, since minor version 44. */
+export const FUSE_NOTIFY_INC_EPOCH = 8;
+export const EPOCH_MINOR_VERSION = 44;

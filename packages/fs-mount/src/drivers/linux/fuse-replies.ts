@@ -64,7 +64,7 @@ export const REPLY = {
   },
   fuse_dirent: { bytes: 24, ino: 0, off: 8, namelen: 16, type: 20 },
   fuse_notify_inval_inode_out: { bytes: 24, ino: 0, off: 8, len: 16 },
-  fuse_notify_inval_entry_out: { bytes: 16, parent: 0, namelen: 8 }
+  fuse_notify_inval_entry_out: { bytes: 16, parent: 0, namelen: 8, flags: 12 }
 } as const;
 
 /** Fields that the header of many machines does not name yet. */
@@ -87,6 +87,9 @@ export interface Validity {
   readonly seconds: number;
   readonly nanoseconds: number;
 }
+
+/** For what is said and not to be believed. */
+export const NO_TIME: Validity = { seconds: 0, nanoseconds: 0 };
 
 export interface Entry {
   readonly nodeId: number;

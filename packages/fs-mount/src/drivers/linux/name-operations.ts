@@ -1,6 +1,7 @@
 import type { Attributes } from '../../attributes.js';
 import { FileSystemError } from '../../errno.js';
 import { OPCODE } from './fuse-constants.js';
+import type { Validity } from './fuse-replies.js';
 import { REQUEST, type Request } from './fuse-requests.js';
 import { aliasFor, type Node } from './node-table.js';
 import type { Handlers, SessionContext } from './session-context.js';
@@ -35,12 +36,13 @@ export class NameOperations {
   }
 
   async #lookup(request: Request): Promise<void> {
-    const { nodes, fileSystem, paths, replies } = this.#context;
-    const { parent, name, pathOf } = this.#place(request, request.text(0));
-    await paths.shared(pathOf, async (path) => {
+    const { fileSystem, paths, replies, memory } = this.#context;
+    const place = this.#place(request, request.text(0));
+    await paths.shared(place.pathOf, async (path) => {
+      const mark = memory.mark(path);
       const attributes = await fileSystem.findAttributes(path);
-      if (!attributes) return void replies.noEntry(request.unique);
-      this.#answerEntry(request.unique, nodes.lookup(parent, name), attributes);
+      if (attributes) this.#answerEntry(request.unique, place, attributes, memory.validityOf(path, mark));
+      else replies.noEntry(request.unique, memory.absenceOf(path, mark));
     });
   }
 
@@ -170,20 +172,22 @@ export class NameOperations {
   /** Makes what is new in a place and tells the kernel of it. */
   async #makeNew(
     request: Request,
-    { parent, name, pathOf }: Place,
+    place: Place,
     make: (path: string, owner: OwnerOfNew) => Promise<void>
   ): Promise<void> {
-    const { nodes, fileSystem, paths } = this.#context;
-    await paths.shared(pathOf, async (path) => {
-      await make(path, await this.ownerIn(parent, request));
+    const { fileSystem, paths, memory } = this.#context;
+    await paths.shared(place.pathOf, async (path) => {
+      const mark = memory.mark(path);
+      await make(path, await this.ownerIn(place.parent, request));
       const attributes = await fileSystem.getattr(path);
-      this.#answerEntry(request.unique, nodes.lookup(parent, name), attributes);
+      this.#answerEntry(request.unique, place, attributes, memory.validityOf(path, mark));
     });
   }
 
-  #answerEntry(unique: number, node: Node, attributes: Attributes): void {
+  #answerEntry(unique: number, { parent, name }: Place, attributes: Attributes, validity: Validity): void {
     const { nodes, replies } = this.#context;
-    if (!replies.entry(unique, node, attributes)) nodes.forget(node.id, 1);
+    const node = nodes.lookup(parent, name);
+    if (!replies.entry(unique, { node, attributes, validity })) nodes.forget(node.id, 1);
   }
 }
 

@@ -91,6 +91,13 @@ export class NodeTable {
     return path === undefined && !parent && replacedIn !== undefined;
   }
 
+  /** Undefined for what was removed, or is in a directory that was. */
+  findPath(node: Node): string | undefined {
+    let top = this.latest(node);
+    while (top.path === undefined && top.parent) top = top.parent;
+    return top.path === undefined ? undefined : this.pathOf(node);
+  }
+
   pathIn(parent: Node, name: string): string {
     const path = this.pathOf(parent);
     return path === '/' ? `/${name}` : `${path}/${name}`;

@@ -6,6 +6,8 @@ import { MemoryCacheDisk } from '../../testing/memory-cache-disk.js';
 import { settle, VirtualClock } from '../../testing/virtual-clock.js';
 import type { Addon, Channel } from './addon.js';
 import { INIT_FLAG, NEWER_FOPEN, NEWER_INIT_FLAG } from './fuse-constants.js';
+import { NO_TIME } from './fuse-replies.js';
+import { KernelMemory } from './kernel-memory.js';
 import { type Node, NodeTable } from './node-table.js';
 import { type OpenMode, openFlagsOf, Passthrough } from './passthrough.js';
 
@@ -42,15 +44,12 @@ async function start(names: readonly string[]): Promise<World> {
   const kernel = { given: [] as number[], closed: [] as number[], refuses: false };
   const addon = {
     backingOpen: () => (kernel.refuses ? -1 : kernel.given.push(kernel.given.length + 1)),
-    backingClose: (_channel: Channel, id: number) => kernel.closed.push(id) && 0,
-    notify: (_channel: Channel, _messages: Buffer, onDone: () => void) => {
-      onDone();
-      return 0;
-    }
+    backingClose: (_channel: Channel, id: number) => kernel.closed.push(id) && 0
   } as unknown as Addon;
   const nodes = new NodeTable();
   const { fileSystem } = drive;
-  const passthrough = new Passthrough({ addon, fileSystem, nodes, onEvent: () => undefined });
+  const memory = new KernelMemory({ nodes, isWatched: () => false, unwatched: NO_TIME });
+  const passthrough = new Passthrough({ addon, fileSystem, nodes, memory, onEvent: () => undefined });
   passthrough.channel = {} as Channel;
   passthrough.agree(INIT_FLAG.FUSE_INIT_EXT, NEWER_INIT_FLAG.FUSE_PASSTHROUGH);
   return {

@@ -8,10 +8,9 @@ import type { FileSystem } from '../../file-system.js';
 import type { OnMountEvent } from '../../mount-event.js';
 import type { Addon, Channel } from './addon.js';
 import { Backing } from './backing.js';
-import { FOPEN, INIT_FLAG, NEWER_FOPEN, NEWER_INIT_FLAG, NOTIFY } from './fuse-constants.js';
-import { REPLY, ReplyWriter } from './fuse-replies.js';
+import { FOPEN, INIT_FLAG, NEWER_FOPEN, NEWER_INIT_FLAG } from './fuse-constants.js';
+import type { KernelMemory } from './kernel-memory.js';
 import type { Node, NodeTable } from './node-table.js';
-import { BODY } from './replies.js';
 
 const O_ACCMODE = 3;
 const O_RDONLY = 0;
@@ -32,6 +31,7 @@ export interface PassthroughOptions {
   readonly addon: Addon;
   readonly fileSystem: FileSystem;
   readonly nodes: NodeTable;
+  readonly memory: KernelMemory;
   readonly onEvent: OnMountEvent;
 }
 
@@ -77,7 +77,7 @@ export class Passthrough {
       }
       if (mode) {
         this.#options.nodes.supersede(node);
-        await this.forgetAttributes(node);
+        await this.#options.memory.forgetAttributes(node);
         return 'stale';
       }
       if (!this.#mayBegin(state, flags)) return this.#begin(node, undefined);
@@ -125,28 +125,8 @@ export class Passthrough {
 
   /** Bytes were changed through a handle of the node: where its name has another one, the kernel reads that one anew. */
   async changed(node: Node, start = 0, length = 0): Promise<void> {
-    if (node.successor) await this.#invalidate(this.#options.nodes.latest(node), start, length);
-  }
-
-  /** The kernel asks for size and times of the inode again. */
-  forgetAttributes(node: Node): Promise<void> {
-    return this.#invalidate(node, -1, 0);
-  }
-
-  /** The kernel forgets size and times of the inode, and its pages from `start` on; none when that is negative. */
-  async #invalidate({ id }: Node, start: number, length: number): Promise<void> {
-    const layout = REPLY.fuse_notify_inval_inode_out;
-    const bytes = BODY + layout.bytes;
-    const writer = new ReplyWriter(Buffer.alloc(bytes));
-    writer.header(0, { length: bytes, error: NOTIFY.FUSE_NOTIFY_INVAL_INODE, unique: 0 });
-    writer.u64(BODY + layout.ino, id);
-    writer.u64(BODY + layout.off, start);
-    writer.u64(BODY + layout.len, length);
-    const channel = this.#channel;
-    if (!channel) return;
-    await new Promise<void>((resolve) => {
-      if (this.#options.addon.notify(channel, writer.bytes, resolve) !== 0) resolve();
-    });
+    const { nodes, memory } = this.#options;
+    if (node.successor) await memory.forgetBytes(nodes.latest(node), start, length);
   }
 
   /** Undefined where another open was quicker meanwhile: its way is the inode's. */

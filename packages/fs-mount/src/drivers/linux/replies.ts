@@ -1,20 +1,20 @@
 import type { Attributes } from '../../attributes.js';
 import type { Addon, Channel } from './addon.js';
-import { type OpenAnswer, REPLY, ReplyWriter, type Validity } from './fuse-replies.js';
+import { NO_TIME, type OpenAnswer, REPLY, ReplyWriter, type Validity } from './fuse-replies.js';
 import type { Node } from './node-table.js';
 import type { RequestMonitor, Started } from './request-monitor.js';
 
 /** Where the body of an answer begins in the head buffer. */
 export const BODY = REPLY.fuse_out_header.bytes;
 
-const NO_TIME: Validity = { seconds: 0, nanoseconds: 0 };
-
 /** Room for the largest answer that is built and not passed through: a page of a listing. */
 export const HEAD_BYTES = 64 * 1024 + BODY;
 
-export interface ReplyOptions {
+/** What the kernel is told of a file or directory, and for how long it may believe it. */
+export interface Told {
+  readonly node: Node;
+  readonly attributes: Attributes;
   readonly validity: Validity;
-  readonly monitor: RequestMonitor;
 }
 
 /**
@@ -28,15 +28,13 @@ export class Replies {
   readonly #monitor: RequestMonitor;
   /** The requests that wait. */
   readonly #pending = new Map<number, Started>();
-  readonly #validity: Validity;
   #channel: Channel | undefined;
   #whenIdle: (() => void) | undefined;
 
-  constructor(addon: Addon, head: Buffer, { validity, monitor }: ReplyOptions) {
+  constructor(addon: Addon, head: Buffer, monitor: RequestMonitor) {
     this.#addon = addon;
     this.#monitor = monitor;
     this.writer = new ReplyWriter(head);
-    this.#validity = validity;
   }
 
   set channel(channel: Channel | undefined) {
@@ -66,22 +64,25 @@ export class Replies {
     return this.#write(unique, { headBytes: BODY, length: BODY, error: -errno });
   }
 
-  entry(unique: number, node: Node, attributes: Attributes): boolean {
-    this.writer.entry(BODY, { nodeId: node.id, ino: node.ino, attributes, validity: this.#validity });
+  entry(unique: number, { node, attributes, validity }: Told): boolean {
+    this.writer.entry(BODY, { nodeId: node.id, ino: node.ino, attributes, validity });
     return this.send(unique, REPLY.fuse_entry_out.bytes);
   }
 
-  noEntry(unique: number): boolean {
+  noEntry(unique: number, validity: Validity): boolean {
     const started = this.#pending.get(unique);
     if (started) started.isNoEntry = true;
-    this.writer.noEntry(BODY, this.#validity);
+    this.writer.noEntry(BODY, validity);
     return this.send(unique, REPLY.fuse_entry_out.bytes);
   }
 
-  attributes(unique: number, node: Node, attributes: Attributes): boolean {
+  attributes(unique: number, { node, attributes, validity }: Told): boolean {
     // What is changed by the name's own node the kernel does not see in this one.
-    const validity = node.successor ? NO_TIME : this.#validity;
-    this.writer.attrOut(BODY, { ino: node.ino, attributes, validity });
+    this.writer.attrOut(BODY, {
+      ino: node.ino,
+      attributes,
+      validity: node.successor || node.isLent ? NO_TIME : validity
+    });
     return this.send(unique, REPLY.fuse_attr_out.bytes);
   }
 
@@ -90,24 +91,15 @@ export class Replies {
     return this.send(unique, REPLY.fuse_open_out.bytes);
   }
 
-  created(unique: number, entry: { node: Node; attributes: Attributes }, fh: number): boolean {
-    this.writer.entry(BODY, {
-      nodeId: entry.node.id,
-      ino: entry.node.ino,
-      attributes: entry.attributes,
-      validity: this.#validity
-    });
-    this.writer.openOut(BODY + REPLY.fuse_entry_out.bytes, { fh, flags: 0 });
+  created(unique: number, { node, attributes, validity }: Told, answer: OpenAnswer): boolean {
+    this.writer.entry(BODY, { nodeId: node.id, ino: node.ino, attributes, validity });
+    this.writer.openOut(BODY + REPLY.fuse_entry_out.bytes, answer);
     return this.send(unique, REPLY.fuse_entry_out.bytes + REPLY.fuse_open_out.bytes);
   }
 
   /** Gives back the buffer that a request kept. */
   release(slotIndex: number): void {
     if (this.#channel) this.#addon.release(this.#channel, slotIndex);
-  }
-
-  get validity(): Validity {
-    return this.#validity;
   }
 
   /** Resolves when every request has been answered. */

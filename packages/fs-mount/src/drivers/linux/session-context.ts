@@ -1,6 +1,7 @@
 import type { FileSystem } from '../../file-system.js';
 import type { Request } from './fuse-requests.js';
 import type { HandleTable } from './handle-table.js';
+import type { KernelMemory } from './kernel-memory.js';
 import type { NodeTable } from './node-table.js';
 import type { Passthrough } from './passthrough.js';
 import type { PathLocks } from './path-locks.js';
@@ -11,6 +12,7 @@ export interface SessionContext {
   readonly fileSystem: FileSystem;
   readonly nodes: NodeTable;
   readonly handles: HandleTable;
+  readonly memory: KernelMemory;
   readonly replies: Replies;
   readonly passthrough: Passthrough;
   readonly paths: PathLocks;

@@ -1,4 +1,5 @@
 import { constants } from 'node:os';
+import { setTimeout } from 'node:timers/promises';
 import { findErrno } from '../../errno.js';
 import type { FileSystem } from '../../file-system.js';
 import type { DriverOptions } from '../driver.js';
@@ -7,6 +8,7 @@ import { AttributeOperations } from './attribute-operations.js';
 import { DirectoryOperations } from './directory-operations.js';
 import { FileOperations } from './file-operations.js';
 import {
+  EPOCH_MINOR_VERSION,
   INIT_FLAG,
   LONG_INIT_MINOR_VERSION,
   MINOR_VERSION,
@@ -18,6 +20,7 @@ import { NEWER_REPLY, REPLY, SHORT_INIT_BYTES, type Validity } from './fuse-repl
 import { allocateSlot, REQUEST, Request, type RequestSlot } from './fuse-requests.js';
 import { HandleTable } from './handle-table.js';
 import { Interrupts } from './interrupts.js';
+import { KernelMemory } from './kernel-memory.js';
 import { MonitorOperations } from './monitor-operations.js';
 import { NameOperations } from './name-operations.js';
 import { NodeTable } from './node-table.js';
@@ -39,6 +42,8 @@ const PAGE_BYTES = 4096;
 const SLOT_COUNT = 32;
 const READ_BUFFERS_KEPT_MAX = 8;
 const READAHEAD_BYTES = 1024 * 1024;
+/** How long a closing session waits for what the kernel is being told. */
+const NOTICE_MS_MAX = 2000;
 const BACKGROUND_COUNT = 64;
 const CONGESTION_COUNT = 48;
 const NO_ANSWER: ReadonlySet<number> = new Set([
@@ -81,17 +86,20 @@ export class Session {
     const head = Buffer.alloc(HEAD_BYTES);
     const nodes = new NodeTable();
     this.#monitor = new RequestMonitor(options.monitor, nodes);
-    const replies = new Replies(addon, head, {
-      validity: validityOf(attributeTtlMs),
-      monitor: this.#monitor
+    const replies = new Replies(addon, head, this.#monitor);
+    const memory = new KernelMemory({
+      nodes,
+      isWatched: () => fileSystem.isWatched,
+      unwatched: validityOf(attributeTtlMs)
     });
-    const passthrough = new Passthrough({ addon, fileSystem, nodes, onEvent: options.onEvent });
+    const passthrough = new Passthrough({ addon, fileSystem, nodes, memory, onEvent: options.onEvent });
     this.#context = {
       fileSystem,
       replies,
       nodes,
       handles: new HandleTable(),
       paths: new PathLocks(),
+      memory,
       passthrough
     };
     this.#monitorOperations = new MonitorOperations(replies, options.monitorFolder({ canStream: true }));
@@ -117,8 +125,10 @@ export class Session {
 
   /** Answers what is being done, within reason, and closes the device. */
   async close(): Promise<void> {
-    const { replies, handles, passthrough } = this.#context;
+    const { replies, handles, memory, passthrough } = this.#context;
     this.#interrupts.close();
+    // Requests are still answered, for which the kernel may hold a notice; what hangs ends with the device.
+    await Promise.race([memory.close(), setTimeout(NOTICE_MS_MAX, undefined, { ref: false })]);
     replies.channel = undefined;
     this.#options.addon.detach(this.#channel);
     await passthrough.close();
@@ -214,6 +224,18 @@ export class Session {
     // One file system below, so that others may still be stacked on the drive.
     if (flags2 !== 0) writer.u32(BODY + NEWER_REPLY.fuse_init_out.max_stack_depth, 1);
     replies.send(request.unique, minor < LONG_INIT_MINOR_VERSION ? SHORT_INIT_BYTES : layout.bytes);
+    this.#startNotices(minor >= EPOCH_MINOR_VERSION);
+  }
+
+  /** Where the kernel cannot be told of changes it is told nothing for long. */
+  #startNotices(hasEpochs: boolean): void {
+    const { addon, fileSystem } = this.#options;
+    const { memory } = this.#context;
+    if (addon.startNotifying(this.#channel) !== 0) return;
+    const lane = (index: number) => (messages: Uint8Array, onDone: () => void) =>
+      addon.notify(this.#channel, index, messages, onDone);
+    memory.start(lane, { hasEpochs });
+    fileSystem.follow(memory);
   }
 }
 
