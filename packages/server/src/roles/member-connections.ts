@@ -62,22 +62,24 @@ export class MemberConnections {
   }
 
   #watched(address: string, connection: RoleConnection): RoleConnection {
-    const noteGone = (error: unknown): void => {
-      if (!isRefused(error)) return;
-      const member = this.#options.members.findByAddress(address);
-      if (member) this.#options.onGone(member);
+    // As it was when the call began: by the time of the refusal another life of it may be there.
+    const find = (): Member | undefined => this.#options.members.findByAddress(address);
+    const noteGone = (member: Member | undefined, error: unknown): void => {
+      if (member && isRefused(error)) this.#options.onGone(member);
     };
     return {
       call(path: string, payload: unknown, options: RoleConnectionOptions) {
+        const member = find();
         const answer = connection.call(path, payload, options);
-        answer.catch(noteGone);
+        answer.catch((error: unknown) => noteGone(member, error));
         return answer;
       },
       async *subscribe(path, payload, options) {
+        const member = find();
         try {
           yield* connection.subscribe(path, payload, options);
         } catch (error) {
-          noteGone(error);
+          noteGone(member, error);
           throw error;
         }
       },

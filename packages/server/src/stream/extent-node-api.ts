@@ -16,8 +16,9 @@ export interface ExtentNodeApi {
    * @throws StoreError `StaleEpoch` (another owner took over; not a byte was accepted), `ExtentSealed` (frozen, sealed
    * or failed before), `ReplicaUnavailable` (frozen meanwhile: it may be stored or not), `NoSpace` (not a byte was
    * accepted, or the disk filled up), `DiskFailed`, `ExtentNotFound`.
+   * With the signal nobody waits any more, and its bytes may change: those that have not left this process never do.
    */
-  append(message: AppendMessage): Promise<void>;
+  append(message: AppendMessage, options?: NodeCallOptions): Promise<void>;
   /** See `StreamLayer.readBlock`; of this replica only. */
   readBlock(message: BlockRange, options?: NodeCallOptions): Promise<Uint8Array>;
   /** The blocks that start in the next bytes of a replica; the way to read an extent in order. */

@@ -50,6 +50,8 @@ export class OpenExtent {
   bytesInFlight = 0;
   readonly #options: OpenExtentOptions;
   readonly #timeoutMs: number;
+  /** Of the appends to each replica. */
+  readonly #aborts: ReadonlyMap<MemberId, AbortController>;
   #batches: Batch[] = [];
   #isDone = false;
   #fencedBy: StoreError | undefined;
@@ -61,6 +63,7 @@ export class OpenExtent {
     this.extentId = options.extentId;
     this.#options = options;
     this.#timeoutMs = NodeDirectory.timeoutMs(options.replicas.length);
+    this.#aborts = new Map(options.replicas.map((memberId) => [memberId, new AbortController()]));
   }
 
   get batchCount(): number {
@@ -96,7 +99,8 @@ export class OpenExtent {
         this.#onFailure(batch, memberId, new StoreError('ReplicaUnavailable', message));
         continue;
       }
-      node.append({ extentId, epoch, offset, parts, durability }).then(
+      const { signal } = this.#aborts.get(memberId)!;
+      node.append({ extentId, epoch, offset, parts, durability }, { signal }).then(
         () => this.#onAnswer(batch, memberId),
         (error: unknown) => this.#onFailure(batch, memberId, error)
       );
@@ -154,6 +158,8 @@ export class OpenExtent {
 
   #fail(cause: unknown, memberIds: readonly MemberId[]): void {
     this.#isDone = true;
+    // What waits for a node that hangs must not leave later, when its memory holds other bytes.
+    for (const memberId of memberIds) this.#aborts.get(memberId)?.abort(cause);
     this.#options.onFailed(cause, memberIds);
   }
 
