@@ -119,9 +119,9 @@ function editSteps(layer: Layer, size: number, base: ObjectHead | undefined): Ed
   if (cutAt !== undefined) steps.push({ type: 'truncate', size: cutAt });
   for (const { start, end } of base ? layer.holes.all() : [])
     steps.push({ type: 'punch', offset: start, length: end - start });
-  const [only] = layer.extents.all();
-  if (base && layer.isAppendOnly && layer.extents.count === 1 && only && cutAt === undefined)
-    return [{ type: 'write', length: only.length }];
+  // Also where another mount's bytes came between two of them: their offsets here are not those in the store.
+  if (base && layer.isAppendOnly && steps.length === 0 && layer.extents.count > 0)
+    return [...layer.extents.all()].map(({ length }) => ({ type: 'write', length }));
   for (const extent of layer.extents.all())
     steps.push({ type: 'write', offset: extent.offset, length: extent.length });
   if (layer.hasSize && layer.extents.end < size && cutAt !== size) steps.push({ type: 'truncate', size });

@@ -165,6 +165,29 @@ t.test(
   }
 );
 
+t.test('what is appended while others append goes behind what they wrote, all of it', async (t) => {
+  const { fileSystem, store, at, clock } = await followed();
+  const { objects } = store.direct;
+  await objects.put({ ...at('log'), body: Buffer.from('begin\n') });
+  const handle = await fileSystem.open('/log', { writable: true, append: true });
+  const append = (text: string) => handle.write(0, Buffer.from(text));
+  await append('own 1\n');
+  const held = store.hold('objects.edit');
+  const flushing = handle.flush();
+  await clock.advance(1);
+  await append('own 2\n');
+  const body = Buffer.from('theirs, and longer\n');
+  await objects.edit({ ...at('log'), steps: [{ type: 'write', length: body.length }], body });
+  held.release();
+  await flushing;
+  await append('own 3\n');
+  await handle.flush();
+  await handle.release();
+  const expected = 'begin\ntheirs, and longer\nown 1\nown 2\nown 3\n';
+  t.equal(Buffer.from((await objects.read(at('log'))).body).toString(), expected);
+  fileSystem.close();
+});
+
 t.test('who makes a file that others made meanwhile lies over it, unless it was to be cut', async (t) => {
   const { fileSystem, store, at } = await followed();
   const { objects } = store.direct;
