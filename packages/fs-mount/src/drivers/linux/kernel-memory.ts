@@ -174,7 +174,10 @@ export class KernelMemory implements ChangeListener {
 
   #forgetEntry(parent: Node, name: string): void {
     if (name === '' || Buffer.byteLength(name) > NAME_BYTES_MAX) return;
-    this.#lanes?.names.add({ type: 'entry', parentId: parent.id, name });
+    // For a single name the kernel waits until the directory's requests are answered, and a process that is killed
+    // meanwhile does not end. All names it forgets at once, and asks for those it still needs.
+    if (this.#hasEpochs) this.#lanes?.names.add({ type: 'allEntries' });
+    else this.#lanes?.names.add({ type: 'entry', parentId: parent.id, name });
   }
 
   *#noticesBelow(top: Node): Generator<Notice> {
