@@ -16,6 +16,8 @@ export interface Environment {
   readonly logLevel: LogLevel | undefined;
   readonly hasColor: boolean;
   readonly homeDirectory: string;
+  /** Where a user's programs keep what is to outlive them. */
+  readonly stateDirectory: string;
   /** Where programs are looked for. */
   readonly programDirectories: readonly string[];
 }
@@ -51,6 +53,10 @@ export function readEnvironment(
     logLevel,
     hasColor: read('NO_COLOR') === undefined && read('TERM') !== 'dumb',
     homeDirectory: read('HOME') ?? homedir(),
+    stateDirectory: join(
+      read('XDG_STATE_HOME') ?? join(read('HOME') ?? homedir(), '.local/state'),
+      'stampede'
+    ),
     programDirectories: (read('PATH') ?? '').split(':').filter((directory) => directory !== '')
   };
 }

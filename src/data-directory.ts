@@ -14,7 +14,7 @@ export async function prepareDataDirectory(path: string): Promise<void> {
 }
 
 /** Node's own recursive mkdir never ends where a parent exists and refuses with ENOENT, as /proc does. */
-async function makeDirectories(path: string): Promise<void> {
+export async function makeDirectories(path: string): Promise<void> {
   const make = () =>
     mkdir(path).catch(async (error: NodeJS.ErrnoException) => {
       const isThere = error.code === 'EEXIST' && (await stat(path)).isDirectory();

@@ -9,6 +9,7 @@ import { commands } from './commands/index.js';
 import { readEnvironment } from './config.js';
 import { runProgram } from './program.js';
 import { startConfigured } from './server/start-configured.js';
+import { DAEMON_VARIABLE, reportReady, startDaemon } from './start-daemon.js';
 import type { World } from './world.js';
 
 /* The composition root: the only file that knows all packages, and the real world that commands run in. */
@@ -50,7 +51,7 @@ function onSignal(listener: () => void): () => void {
   };
 }
 
-function systemWorld(): World {
+function systemWorld(words: readonly string[]): World {
   return {
     stdin: process.stdin,
     stdout: process.stdout,
@@ -66,6 +67,8 @@ function systemWorld(): World {
     mount,
     findMount,
     unmount: unmountDirectory,
+    startDaemon: (request) => startDaemon({ program: fileURLToPath(import.meta.url), words }, request),
+    reportReady: process.env[DAEMON_VARIABLE] === undefined ? undefined : reportReady,
     fuseDevice: '/dev/fuse',
     onSignal,
     exit: process.exit
@@ -75,7 +78,8 @@ function systemWorld(): World {
 async function main(): Promise<number> {
   const { version } = JSON.parse(readText(join(ROOT, 'package.json')) ?? '{"version":"unknown"}');
   try {
-    return await runProgram(process.argv.slice(2), { version, commands, world: systemWorld() });
+    const words = process.argv.slice(2);
+    return await runProgram(words, { version, commands, world: systemWorld(words) });
   } catch (error) {
     // Only what comes before there is a program to tell it: a wrong environment.
     process.stderr.write(`stampede: ${error instanceof Error ? error.message : error}\n`);

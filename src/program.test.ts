@@ -52,7 +52,7 @@ t.test('commands and options of other issues are not there', async (t) => {
   using world = new TestWorld();
   for (const name of ['sync', 'presign']) t.equal((await world.run(name)).code, 2);
   const help = (await world.run('up', '--help')).stdout + (await world.run('mount', '--help')).stdout;
-  for (const option of ['--s3-port', '--stamps', '--daemon']) t.notMatch(help, option);
+  for (const option of ['--s3-port', '--stamps']) t.notMatch(help, option);
 });
 
 t.test('--version prints the version', async (t) => {

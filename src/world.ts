@@ -5,6 +5,7 @@ import type { Connection, Environment } from './config.js';
 import type { LogStream } from './log.js';
 import type { StartConfigured } from './server/start-configured.js';
 import type { StartStamp } from './stamp-start.js';
+import type { DaemonRequest, DaemonStart } from './start-daemon.js';
 
 export interface OutputStream extends Writable {
   readonly isTTY?: boolean;
@@ -28,6 +29,10 @@ export interface World {
   readonly mount: (options: MountOptions) => Promise<Mount>;
   readonly findMount: (directory: string) => Promise<MountEntry | undefined>;
   readonly unmount: (directory: string, options: { readonly lazy: boolean }) => Promise<void>;
+  /** Runs the same command line once more, in the background. */
+  readonly startDaemon: (request: DaemonRequest) => Promise<DaemonStart>;
+  /** In a process that was started so: tells that it is ready. */
+  readonly reportReady: (() => void) | undefined;
   /** The device that drives are mounted with. */
   readonly fuseDevice: string;
   /** Calls back on SIGINT, SIGTERM and SIGHUP, until the returned function is called. */

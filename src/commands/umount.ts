@@ -1,7 +1,9 @@
-import { realpath } from 'node:fs/promises';
+import { open, realpath } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { defineCommand, flag } from '../command.js';
 import { CommandError } from '../usage-error.js';
+
+const NOT_STORED: ReadonlySet<string> = new Set(['EIO', 'ETIMEDOUT', 'ENOSPC', 'EDQUOT']);
 
 export const umount = defineCommand({
   name: 'umount',
@@ -18,9 +20,29 @@ export const umount = defineCommand({
     if (!found) throw new CommandError(`nothing is mounted at ${directory}`);
     if (!found.source.startsWith('stampede:'))
       throw new CommandError(`${directory} is no drive of Stampede, but ${found.source}; use umount`);
+    if (!force) await store(directory);
     await unmount(directory, { lazy: force });
   }
 });
+
+/** What a program was told is there may be on its way still: with the drive's last call it is durable. */
+async function store(directory: string): Promise<void> {
+  try {
+    const root = await open(directory, 'r');
+    try {
+      await root.sync();
+    } finally {
+      await root.close();
+    }
+  } catch (error) {
+    const { code = '' } = error as NodeJS.ErrnoException;
+    // A drive whose process is gone has nothing that could be stored.
+    if (!NOT_STORED.has(code)) return;
+    throw new CommandError(
+      `not everything could be stored (${code}), so the drive stays; see whether the store is there, or give it up with --force`
+    );
+  }
+}
 
 /** As the mount table has it. Only the parent is looked at: a drive whose process is gone may not answer. */
 async function mountPointOf(directory: string): Promise<string> {

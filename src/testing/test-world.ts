@@ -94,6 +94,8 @@ export class TestWorld implements Disposable {
       mount: unexpected('a mount'),
       findMount: async () => undefined,
       unmount: unexpected('an unmount'),
+      startDaemon: unexpected('a daemon'),
+      reportReady: undefined,
       fuseDevice: this.path('fuse-device'),
       onSignal: (listener) => {
         this.#signalListeners.add(listener);
