@@ -8,6 +8,8 @@ const COMMANDS = [
   'server',
   'mount',
   'umount',
+  'stats',
+  'warmup',
   'ls',
   'cp',
   'mv',

@@ -12,8 +12,10 @@ import { mv } from './mv.js';
 import { rm } from './rm.js';
 import { server } from './server.js';
 import { stat } from './stat.js';
+import { stats } from './stats.js';
 import { umount } from './umount.js';
 import { up } from './up.js';
+import { warmup } from './warmup.js';
 
 /** Every command, in the order of the help. */
 export const commands: readonly (CommandSpec | CommandGroup)[] = [
@@ -21,6 +23,8 @@ export const commands: readonly (CommandSpec | CommandGroup)[] = [
   server,
   mount,
   umount,
+  stats,
+  warmup,
   ls,
   cp,
   mv,

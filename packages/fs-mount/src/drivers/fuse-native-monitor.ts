@@ -28,7 +28,9 @@ export function withMonitorFolder(table: OperationTable, folder: MonitorFolder):
   const wrapped: Record<string, Operation> = {};
   for (const [name, operation] of Object.entries(table) as [string, Operation][])
     wrapped[name] = (...parameters) => {
-      const isOurs = parameters.some((parameter) => isOurPath(parameter));
+      // What a symbolic link holds is text.
+      const paths = name === 'symlink' ? parameters.slice(1) : parameters;
+      const isOurs = paths.some((parameter) => isOurPath(parameter));
       if (!isOurs) return operation(...parameters);
       const answer = own[name];
       if (answer) return answer(...parameters);

@@ -77,6 +77,20 @@ t.test('a wait for the log ends with its signal and with the mount', async (t) =
   t.equal(log.readerCount, 0);
 });
 
+t.test('all reads that wait on one handle end with it', async (t) => {
+  const log = new OperationLog();
+  const reader = log.open();
+  const { signal } = new AbortController();
+  const reads = [reader.read(100, signal), reader.read(100, signal), reader.read(100, signal)];
+  log.append('one');
+  t.equal(Buffer.from(await reads[0]!).toString(), 'one\n');
+  reader.close();
+  t.same(
+    (await Promise.all(reads.slice(1))).map((bytes) => bytes.byteLength),
+    [0, 0]
+  );
+});
+
 t.test('so many may read the log and no more', async (t) => {
   const log = new OperationLog();
   for (let index = 0; index < 16; index++) log.open();

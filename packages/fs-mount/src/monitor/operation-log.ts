@@ -49,7 +49,8 @@ export class OperationLogReader {
   #bytes = 0;
   #droppedCount = 0;
   #isClosed = false;
-  #wake: (() => void) | undefined;
+  /** Reads that wait for a line: a handle may have several. */
+  readonly #waiting = new Set<() => void>();
 
   constructor(onClose: () => void) {
     this.#onClose = onClose;
@@ -68,7 +69,7 @@ export class OperationLogReader {
       this.#bytes -= this.#lines[dropped++]!.byteLength;
     if (dropped > 0) this.#lines = this.#lines.slice(dropped);
     this.#droppedCount += dropped;
-    this.#wake?.();
+    for (const wake of [...this.#waiting]) wake();
     return dropped;
   }
 
@@ -99,10 +100,14 @@ export class OperationLogReader {
   async read(bytesMax: number, signal: AbortSignal): Promise<Uint8Array> {
     while (this.#lines.length === 0 && !this.#isClosed && !signal.aborted) {
       await new Promise<void>((resolve) => {
-        this.#wake = resolve;
-        signal.addEventListener('abort', () => resolve(), { once: true });
+        const wake = (): void => {
+          this.#waiting.delete(wake);
+          signal.removeEventListener('abort', wake);
+          resolve();
+        };
+        this.#waiting.add(wake);
+        signal.addEventListener('abort', wake, { once: true });
       });
-      this.#wake = undefined;
     }
     return this.take(bytesMax);
   }
@@ -110,6 +115,6 @@ export class OperationLogReader {
   close(): void {
     this.#isClosed = true;
     this.#onClose();
-    this.#wake?.();
+    for (const wake of [...this.#waiting]) wake();
   }
 }
