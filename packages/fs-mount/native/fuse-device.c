@@ -37,6 +37,8 @@
 #define SLOT_COUNT_MAX 64
 /* So many requests are read before timers and sockets of the process have their turn. */
 #define REQUESTS_PER_TURN 64
+/* The loop has more to do than this device: a writer of large blocks would keep it here for 64 ms. */
+#define TURN_NS 1000000
 #define PIECE_COUNT_MAX 32
 #define IN_HEADER_BYTES 40
 #define OUT_HEADER_BYTES 16
@@ -389,7 +391,9 @@ static void device_is_readable(uv_poll_t *poll, int status, int events) {
   channel_t *channel = poll->data;
   /* The loop reports a device whose mount is gone as an error; what it is, reading says. */
   (void)status;
+  uint64_t end_ns = uv_hrtime() + TURN_NS;
   for (int count = 0; count < REQUESTS_PER_TURN && !channel->is_closed; count++) {
+    if (count > 0 && uv_hrtime() >= end_ns) return;
     int index = find_free_slot(channel);
     if (index < 0) {
       channel->is_paused = 1;

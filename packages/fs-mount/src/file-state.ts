@@ -13,7 +13,7 @@ import { RangeChanges, type RangedFile } from './range-changes.js';
 import type { ReadAhead } from './read-ahead.js';
 import type { Scratch } from './scratch.js';
 import { StoredHoles } from './stored-holes.js';
-import { type CopySource, UploadSession } from './upload-session.js';
+import { UploadSession } from './upload-session.js';
 import { BLOCK_BYTES } from './write-memory.js';
 
 const REFRESH_COUNT_MAX = 8;
@@ -224,6 +224,11 @@ export class FileState implements RangedFile {
     if (!this.isDirty) return;
     this.layers.freeze(this.size);
     await this.#commitFrozen();
+  }
+
+  /** Its bytes leave the write memory without a commit. */
+  get isSending(): boolean {
+    return this.layers.active.upload?.isSending ?? false;
   }
 
   /** Sends what is ready; under pressure also what is not. */

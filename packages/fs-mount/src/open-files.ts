@@ -112,7 +112,7 @@ export class OpenFiles {
 
   /** Makes room in the write memory: sends and commits, the files with the most dirty bytes first. */
   relieve(): void {
-    for (const state of this.#states.values()) state.pump(true);
+    for (const state of this.#states.values()) state.pump(!state.isSending);
     if (this.#isRelieving) return;
     this.#isRelieving = true;
     void this.#relieveOneByOne().finally(() => {
@@ -133,7 +133,8 @@ export class OpenFiles {
 
   async #relieveOneByOne(): Promise<void> {
     const { memory } = this.#options.services;
-    const byBytes = [...this.#states.values()].filter((state) => state.dirtyBytes > 0);
+    // A file that is being sent gives its memory back as it is; a commit would only cut its blocks short.
+    const byBytes = [...this.#states.values()].filter((state) => state.dirtyBytes > 0 && !state.isSending);
     byBytes.sort((a, b) => b.dirtyBytes - a.dirtyBytes);
     for (const state of byBytes) {
       await this.#commitQuietly(state);

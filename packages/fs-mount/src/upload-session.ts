@@ -3,7 +3,7 @@ import type { DirtyExtent } from './dirty-extents.js';
 import type { Layer } from './layer.js';
 import { BLOCK_BYTES } from './write-memory.js';
 
-const BLOCKS_IN_FLIGHT_MAX = 4;
+const BLOCKS_IN_FLIGHT_MAX = 8;
 const UPLOAD_LIFETIME_MS = 24 * 60 * 60 * 1000;
 
 export interface UploadTarget {
@@ -21,7 +21,7 @@ export interface CopySource {
 }
 
 /**
- * Carries a layer's blocks into an upload, up to four at a time, while the file is still being written. A block that
+ * Carries a layer's blocks into an upload, up to eight at a time, while the file is still being written. A block that
  * could not be sent stays in the layer and is sent again by the next `drain`.
  */
 export class UploadSession {
@@ -37,6 +37,11 @@ export class UploadSession {
     this.#store = store;
     this.#layer = layer;
     this.target = target;
+  }
+
+  /** Blocks are on their way: the memory they take comes back. */
+  get isSending(): boolean {
+    return this.#flights.size > 0;
   }
 
   /** Starts to send what is ready; with `partial` also blocks that could still grow. */
