@@ -2,13 +2,16 @@
 // downloaded, and nothing depends on it: where it cannot be built the fuse-native driver serves. Run by the set-up of a
 // checkout and by the installation of the package.
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, realpathSync, renameSync, rmSync, statSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, realpathSync, renameSync, rmSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const FOLDER = dirname(fileURLToPath(import.meta.url));
-const SOURCE = join(FOLDER, 'fuse-device.c');
-/** One file takes a second or two. */
+/** The sources and the header that they share. */
+const INPUTS = readdirSync(FOLDER)
+  .filter((name) => /\.[ch]$/.test(name))
+  .map((name) => join(FOLDER, name));
+/** It takes a second or two. */
 const COMPILE_MS_MAX = 60_000;
 const FLAGS = ['-std=gnu11', '-O2', '-fPIC', '-shared', '-fvisibility=hidden', '-Wall', '-Wextra', '-Werror'];
 
@@ -30,7 +33,7 @@ export function buildAddon({ flags = [], output = ADDON } = {}) {
 
 function compile(flags, output) {
   if (process.platform !== 'linux') return 'the linux driver is for Linux';
-  if (modifiedMs(output) > modifiedMs(SOURCE)) return undefined;
+  if (modifiedMs(output) > Math.max(...INPUTS.map(modifiedMs))) return undefined;
   const headers = findHeaders();
   if (headers === undefined) return `there is no node_api.h beside ${process.execPath}`;
   mkdirSync(dirname(output), { recursive: true });
@@ -38,7 +41,7 @@ function compile(flags, output) {
   const draft = `${output}.${process.pid}`;
   const { status, stderr, error } = spawnSync(
     process.env['CC'] ?? 'cc',
-    [...FLAGS, ...flags, `-I${headers}`, SOURCE, '-o', draft],
+    [...FLAGS, ...flags, `-I${headers}`, ...INPUTS.filter((path) => path.endsWith('.c')), '-o', draft],
     { encoding: 'utf8', timeout: COMPILE_MS_MAX }
   );
   if (status === 0) return void renameSync(draft, output);

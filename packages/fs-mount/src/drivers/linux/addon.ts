@@ -10,7 +10,7 @@ declare const CHANNEL: unique symbol;
 /** An open device. */
 export type Channel = { readonly [CHANNEL]: true };
 
-/** The C part; numbers below zero are negative errnos. See native/fuse-device.c. */
+/** The C part; numbers below zero are negative errnos. See native/fuse-device.h. */
 export interface Addon {
   mountDirectory(directory: string, source: string, options: string): number;
   socketPair(): readonly [number, number] | number;
