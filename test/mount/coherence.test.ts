@@ -71,6 +71,7 @@ t.test('two mounts of one store', TEST, async (t) => {
   await t.test('a mount sees at once what the other one makes, changes, moves and removes', (t) =>
     seesChanges(t, mounts)
   );
+  await t.test('also under names that are not UTF-8', (t) => seesNamesOfBytes(t, mounts));
   await t.test('who opens a file after it was closed in the other mount reads what was written', (t) =>
     readsWhatWasClosed(t, mounts)
   );
@@ -139,6 +140,32 @@ async function seesChanges(t: Test, mounts: Mounts): Promise<void> {
     );
     await rm(one('d'), { recursive: true });
     await eventually(isGone('d'));
+  }
+}
+
+async function seesNamesOfBytes(t: Test, mounts: Mounts): Promise<void> {
+  await mkdir(mounts.a('bytes'));
+  await eventually(() => exists(mounts.b('bytes')));
+  const named = (side: (path: string) => string, name: readonly number[]) =>
+    Buffer.concat([Buffer.from(side('bytes/')), Buffer.from(name)]);
+  const [short, long] = [[0x63, 0x61, 0x66, 0xe9], new Array<number>(255).fill(0xe9)];
+  for (const [one, other] of [
+    [mounts.a, mounts.b],
+    [mounts.b, mounts.a]
+  ] as const) {
+    const sizeOf = async (name: readonly number[]) =>
+      (await stat(named(other, name)).catch(() => undefined))?.size;
+    const sees = async (change: () => Promise<unknown>, sizes: readonly (number | undefined)[]) => {
+      await change();
+      await eventually(async () => (await sizeOf(short)) === sizes[0] && (await sizeOf(long)) === sizes[1]);
+    };
+    await sees(async () => undefined, [undefined, undefined]);
+    await sees(() => writeFile(named(one, short), 'one'), [3, undefined]);
+    t.same(await readdir(other('bytes'), 'buffer'), [Buffer.from(short)]);
+    await sees(() => appendFile(named(one, short), 'two'), [6, undefined]);
+    await sees(() => rename(named(one, short), named(one, long)), [undefined, 6]);
+    await sees(() => writeFile(named(one, long), ''), [undefined, 0]);
+    await sees(() => unlink(named(one, long)), [undefined, undefined]);
   }
 }
 

@@ -1,5 +1,5 @@
 import t from 'tap';
-import { bytesOfName, nameOfBytes } from './path.js';
+import { bytesOfName, isBytesName, nameOfBytes } from './path.js';
 
 t.test('every sequence of bytes has a name of its own, and comes back from it', (t) => {
   const given = ['plain', 'é', '%=bytes=x', '%=bytes=%FF', '%', ''].map((text) => Buffer.from(text));
@@ -14,7 +14,8 @@ t.test('every sequence of bytes has a name of its own, and comes back from it', 
   t.same(bytesOfName('%=bytes=c%E9%25'), Buffer.from([0x63, 0xe9, 0x25]));
   for (const [name, bytes] of names)
     if (Buffer.from(name).equals(bytes) === false) t.same(bytesOfName(name), bytes, name);
+  t.ok(isBytesName('%=bytes=c%E9%25'));
   for (const text of ['%=bytes=plain', '%=bytes=%e9', '%=bytes=%41', '%=bytes=é'])
-    t.same(bytesOfName(text), Buffer.from(text), `${text} is what it is`);
+    t.same([bytesOfName(text), isBytesName(text)], [Buffer.from(text), false], `${text} is what it is`);
   t.end();
 });

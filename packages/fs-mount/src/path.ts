@@ -62,15 +62,12 @@ export function nameOfBytes(bytes: Uint8Array): string {
 
 /** The inverse of `nameOfBytes`; names that it would not have made are what they are. */
 export function bytesOfName(name: string): Buffer {
-  if (name.startsWith(BYTES_INTRODUCER)) {
-    const text = name.slice(BYTES_INTRODUCER.length);
-    const said = text.replaceAll(/%([0-9A-F]{2})/g, (_, hex: string) =>
-      String.fromCharCode(Number.parseInt(hex, 16))
-    );
-    const bytes = Buffer.from(said, 'latin1');
-    if (nameOfBytes(bytes) === name) return bytes;
-  }
-  return Buffer.from(name);
+  return findBytes(name) ?? Buffer.from(name);
+}
+
+/** Whether the name stands for one that is not UTF-8. */
+export function isBytesName(name: string): boolean {
+  return findBytes(name) !== undefined;
 }
 
 /** The name under which a directory shows a component of a key; the inverse of `parseComponent`. */
@@ -128,6 +125,16 @@ export function assertUsableName(path: string, key: string): void {
   // Bytes that are not UTF-8 arrive as this character: two such names would become one and lose a file.
   if (key.includes(UNDECODABLE) || !key.isWellFormed())
     throw new FileSystemError('EILSEQ', 'names in a bucket are UTF-8; rename the file first');
+}
+
+function findBytes(name: string): Buffer | undefined {
+  if (!name.startsWith(BYTES_INTRODUCER)) return undefined;
+  const text = name.slice(BYTES_INTRODUCER.length);
+  const said = text.replaceAll(/%([0-9A-F]{2})/g, (_, hex: string) =>
+    String.fromCharCode(Number.parseInt(hex, 16))
+  );
+  const bytes = Buffer.from(said, 'latin1');
+  return nameOfBytes(bytes) === name ? bytes : undefined;
 }
 
 function hexOf(byte: number): string {

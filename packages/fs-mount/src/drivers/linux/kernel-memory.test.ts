@@ -125,6 +125,24 @@ t.test('a change is told by name and by number', async (t) => {
   t.same(await take(), []);
 });
 
+t.test('a name that is not UTF-8 is told as its bytes, and as the text that stands for it', async (t) => {
+  const { memory, at, take } = started({ hasEpochs: false });
+  const path = '/d/%=bytes=caf%E9';
+  t.same(memory.validityOf(path, memory.mark(path)), LONG);
+  t.same(memory.validityOf(`${path}/%=file=f`, memory.mark(path)), SHORT);
+  const file = at(path);
+  const { id } = file.parent!;
+  memory.changed(path, { isGone: false });
+  t.same(await take(), [
+    `0 entry ${id} caf\ufffd`,
+    `0 entry ${id} %=bytes=caf%E9`,
+    `0 attributes ${file.id}`
+  ]);
+  const longest = `%=bytes=${'%E9'.repeat(255)}`;
+  memory.changed(`/d/${longest}`, { isGone: false });
+  t.same(await take(), [`0 entry ${id} ${'\ufffd'.repeat(255)}`, `0 entry ${id} ${longest}`]);
+});
+
 t.test('where the kernel can forget all names at once it waits for no directory', async (t) => {
   const { memory, at, take } = started();
   const file = at('/d/f');

@@ -1,4 +1,5 @@
 import type { ChangeListener } from '../../change-listener.js';
+import { bytesOfName, isBytesName } from '../../path.js';
 import { NO_TIME, type Validity } from './fuse-replies.js';
 import type { Node, NodeTable } from './node-table.js';
 import { NoticeLane, type SendMessages } from './notice-lane.js';
@@ -8,7 +9,6 @@ import type { Notice } from './notices.js';
 const WATCHED: Validity = { seconds: 3600, nanoseconds: 0 };
 const MARK_COUNT = 4096;
 const NAME_BYTES_MAX = 255;
-/** Names that stand for keys no path can spell: nobody says when they change. */
 const ESCAPED = '/%=';
 
 /**
@@ -152,7 +152,7 @@ export class KernelMemory implements ChangeListener {
   }
 
   #isTold(path: string): boolean {
-    return this.#lanes !== undefined && this.#options.isWatched() && !path.includes(ESCAPED);
+    return this.#lanes !== undefined && this.#options.isWatched() && isSpelt(path);
   }
 
   /** Counts a change for the path and for the directories above it. */
@@ -173,7 +173,7 @@ export class KernelMemory implements ChangeListener {
   }
 
   #forgetEntry(parent: Node, name: string): void {
-    if (name === '' || Buffer.byteLength(name) > NAME_BYTES_MAX) return;
+    if (name === '' || bytesOfName(name).byteLength > NAME_BYTES_MAX) return;
     // For a single name the kernel waits until the directory's requests are answered, and a process that is killed
     // meanwhile does not end. All names it forgets at once, and asks for those it still needs.
     if (this.#hasEpochs) this.#lanes?.names.add({ type: 'allEntries' });
@@ -188,6 +188,13 @@ export class KernelMemory implements ChangeListener {
       for (const child of node.children?.values() ?? []) waiting.push(child);
     }
   }
+}
+
+/** Names that stand for keys no path can spell: nobody says when they change. */
+function isSpelt(path: string): boolean {
+  return (
+    !path.includes(ESCAPED) || path.split('/').every((name) => !name.startsWith('%=') || isBytesName(name))
+  );
 }
 
 function slotOf(path: string): number {

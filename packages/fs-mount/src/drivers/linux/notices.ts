@@ -1,4 +1,4 @@
-import { bytesOfName } from '../../path.js';
+import { bytesOfName, isBytesName } from '../../path.js';
 import { FUSE_NOTIFY_INC_EPOCH, NOTIFY } from './fuse-constants.js';
 import { REPLY } from './fuse-replies.js';
 
@@ -39,7 +39,7 @@ export class NoticeWriter {
 
   /** False when there is no room left for it. */
   add(notice: Notice): boolean {
-    if (notice.type === 'entry') return this.#addEntry(notice.parentId, bytesOfName(notice.name));
+    if (notice.type === 'entry') return this.#addName(notice.parentId, notice.name);
     if (notice.type === 'allEntries') return this.#header(HEADER.bytes, FUSE_NOTIFY_INC_EPOCH);
     if (!this.#header(HEADER.bytes + INODE.bytes, NOTIFY.FUSE_NOTIFY_INVAL_INODE)) return false;
     const at = this.#at - INODE.bytes;
@@ -48,6 +48,12 @@ export class NoticeWriter {
     this.#u64(at + INODE.off, notice.type === 'bytes' ? notice.offset : -1);
     this.#u64(at + INODE.len, notice.type === 'bytes' ? notice.length : 0);
     return true;
+  }
+
+  /** What stands for bytes that are not UTF-8 is also found by itself, as any name that is typed. */
+  #addName(parentId: number, name: string): boolean {
+    const isAdded = this.#addEntry(parentId, bytesOfName(name));
+    return isAdded && isBytesName(name) ? this.#addEntry(parentId, Buffer.from(name)) : isAdded;
   }
 
   #addEntry(parentId: number, name: Uint8Array): boolean {
