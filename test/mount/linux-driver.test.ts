@@ -40,6 +40,54 @@ END`;
   t.equal(await shell(drive, script), '0\ntwo one one\n-1 2\n-1 17\n');
 });
 
+t.test(
+  'who comes late to a file that was replaced opens what is there by then, if he may',
+  TEST,
+  async (t) => {
+    if (process.getuid?.() !== 0) return t.comment('only root can become somebody else');
+    using folder = scratch();
+    await run('chmod', ['755', folder.path]);
+    await using drive = await startDrive({
+      store: 'memory',
+      driver: 'linux',
+      folder: folder.path,
+      mount: { allowOther: true }
+    });
+    const script = `python3 - <<'END'
+import os, subprocess
+def late(replace, user=0):
+    with open('f', 'w') as f: f.write('old')
+    os.chmod('f', 0o644)
+    # The kernel holds the old file's number, as one who has looked the name up and has not opened it yet.
+    fd = os.open('f', os.O_PATH)
+    replace('new')
+    os.rename('new', 'f')
+    command = ['setpriv', f'--reuid={user}', f'--regid={user}', '--clear-groups', 'cat', f'/proc/self/fd/{fd}']
+    done = subprocess.run(command, pass_fds=[fd], capture_output=True)
+    os.close(fd)
+    said = done.stdout.decode() or done.stderr.decode().strip().split(': ')[-1]
+    print(said, '|', oct(os.lstat('f').st_mode))
+    os.unlink('f')
+def file(mode):
+    def make(name):
+        with open(name, 'w') as f: f.write('other')
+        os.chmod(name, mode)
+    return make
+late(file(0o644)); late(file(0o644), 1234)
+late(file(0o600)); late(file(0o600), 1234)
+late(lambda name: os.symlink('x', name)); late(os.mkfifo)
+END`;
+    t.same((await shell(drive, script)).trim().split('\n'), [
+      'other | 0o100644',
+      'other | 0o100644',
+      'other | 0o100600',
+      'Stale file handle | 0o100600',
+      'Stale file handle | 0o120777',
+      'Stale file handle | 0o10644'
+    ]);
+  }
+);
+
 t.test('a file is created exclusively once', TEST, async (t) => {
   using folder = scratch();
   await using drive = await startDrive({ store: 'memory', driver: 'linux', folder: folder.path });

@@ -13,6 +13,7 @@ import { openFlagsOf } from './passthrough.js';
 import type { ReadBuffers } from './read-buffers.js';
 import { BODY } from './replies.js';
 import type { Handlers, SessionContext } from './session-context.js';
+import { mayStandIn } from './stand-in.js';
 
 const O_ACCMODE = 3;
 const O_RDWR = 2;
@@ -60,6 +61,7 @@ export class FileOperations {
     const flags = request.u32(REQUEST.fuse_open_in.flags);
     const killsSetId =
       (request.u32(REQUEST.fuse_open_in.open_flags) & REQUEST_FLAG.FUSE_OPEN_KILL_SUIDGID) !== 0;
+    const { uid, gid } = request;
     const node = nodes.get(request.nodeId);
     const options = openOptions(flags);
     const pathOf = () => {
@@ -70,6 +72,11 @@ export class FileOperations {
     };
     const open = async (path: string) => {
       const opened = await this.#openExisting(path, options);
+      const isOther = node.isLent || nodes.isGivenAway(node);
+      if (isOther && !mayStandIn(opened.attributes(), { uid, gid }, flags)) {
+        await opened.release();
+        throw new FileSystemError('ESTALE', `${path} is not what was there before`);
+      }
       if (killsSetId) await this.#attributes.killSetId(path);
       node.openCount++;
       if (nodes.isGivenAway(node)) this.#lend(node, opened);
