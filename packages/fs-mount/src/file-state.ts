@@ -7,14 +7,13 @@ import { FileAttributes, isHead } from './file-attributes.js';
 import type { FileMirror } from './file-mirror.js';
 import { seekIn } from './file-seek.js';
 import { currentVersion, type FileStateServices } from './file-state-services.js';
+import { FileWrites, type WrittenFile } from './file-writes.js';
 import { LayerStack } from './layer-stack.js';
-import { makeLocalCopy } from './local-copy.js';
+import { LocalBytes } from './local-bytes.js';
 import { RangeChanges, type RangedFile } from './range-changes.js';
 import type { ReadAhead } from './read-ahead.js';
-import type { Scratch } from './scratch.js';
 import { StoredHoles } from './stored-holes.js';
 import { UploadSession } from './upload-session.js';
-import { BLOCK_BYTES } from './write-memory.js';
 
 const REFRESH_COUNT_MAX = 8;
 
@@ -23,7 +22,7 @@ const REFRESH_COUNT_MAX = 8;
  * committed version (`base`) and carries layers of changes, of which the lower is being committed while the upper one
  * takes writes; after a failed commit the lower one waits for the next try.
  */
-export class FileState implements RangedFile {
+export class FileState implements RangedFile, WrittenFile {
   readonly #services: FileStateServices;
   readonly #mutex = new Mutex();
   /** What is not stored yet. */
@@ -32,8 +31,9 @@ export class FileState implements RangedFile {
   /** Made for the few files that need them. */
   #holes: StoredHoles | undefined;
   #ranges: RangeChanges | undefined;
-  #scratch: Scratch | undefined;
-  #moving: Promise<void> | undefined;
+  readonly #writes: FileWrites;
+  /** Has the bytes once no name leads here any more. */
+  readonly local = new LocalBytes();
   /** The key in the bucket; `moved` changes it. */
   key: string;
   base: ObjectHead | undefined;
@@ -52,6 +52,7 @@ export class FileState implements RangedFile {
     this.#services = services;
     this.key = key;
     this.layers = new LayerStack(services.memory);
+    this.#writes = new FileWrites(this, services.memory);
     this.#attributes = new FileAttributes(this.layers, services.clock, origin);
     this.base = isHead(origin) ? origin : undefined;
     this.size = this.base?.size ?? 0;
@@ -64,7 +65,7 @@ export class FileState implements RangedFile {
   }
 
   get takesBytesOnly(): boolean {
-    return this.isDetached || this.#moving !== undefined || this.mirror !== undefined;
+    return this.isDetached || this.local.isTaken || this.mirror !== undefined;
   }
 
   get dirtyBytes(): number {
@@ -86,67 +87,30 @@ export class FileState implements RangedFile {
       const end = Math.min(offset + into.byteLength, this.size);
       if (end <= offset) return 0;
       const target = into.subarray(0, end - offset);
-      if (this.#scratch) await this.#scratch.read(offset, target);
+      if (this.local.copy) await this.local.copy.read(offset, target);
       else if (!(await this.#readLayers(offset, target, readAhead))) continue;
       return target.byteLength;
     }
     throw tooFast(this.key);
   }
 
-  /** Takes bytes into the write memory; waits there when it is full. `offset` undefined appends. */
-  async write(offset: number | undefined, bytes: Uint8Array): Promise<void> {
-    if ((offset ?? this.size) + bytes.byteLength > LIMITS.objectBytesMax)
-      throw new FileSystemError('EFBIG', `a file has at most ${LIMITS.objectBytesMax} bytes`);
-    for (let position = 0; position < bytes.byteLength; position += BLOCK_BYTES) {
-      const at = offset === undefined ? undefined : offset + position;
-      await this.#writePiece(at, bytes.subarray(position, position + BLOCK_BYTES));
-    }
-    if (this.mirror) await this.mirror.settled();
+  /** Waits for write memory when it is full. `offset` undefined appends. */
+  write(offset: number | undefined, bytes: Uint8Array): Promise<void> {
+    return this.#writes.write(offset, bytes);
   }
 
-  /** A piece of at most a block: larger ones might wait for more memory than there is. */
-  async #writePiece(offset: number | undefined, bytes: Uint8Array): Promise<void> {
-    if (this.#moving) await this.#moving;
-    if (this.#scratch) return this.#writeScratch(this.#scratch, offset, bytes);
-    const { memory } = this.#services;
-    // A write may begin one block and let another grow.
-    const reserved = bytes.byteLength + BLOCK_BYTES;
-    if (!memory.tryReserve(reserved)) await memory.reserve(reserved);
-    try {
-      await this.#settled(() => [offset ?? this.size, (offset ?? this.size) + bytes.byteLength]);
-      const isMoved = this.#moving !== undefined || this.#scratch !== undefined;
-      if (!isMoved) return this.#writeActive(offset, bytes);
-    } finally {
-      memory.unreserve(reserved);
-    }
-    return this.#writePiece(offset, bytes);
-  }
-
-  async truncate(size: number): Promise<void> {
-    if (size > LIMITS.objectBytesMax)
-      throw new FileSystemError('EFBIG', `a file has at most ${LIMITS.objectBytesMax} bytes`);
-    if (this.#moving) await this.#moving;
-    if (this.#scratch) {
-      this.mirror?.cut(size);
-      await this.#scratch.truncate(size);
-      this.size = size;
-      this.#attributes.touch();
-      return this.mirror?.settled();
-    }
-    // Blocks that the upload already has cannot be cut in memory; the version they make is cut instead.
-    while (this.layers.active.upload) await this.commit();
-    this.layers.active.truncate(size);
-    this.mirror?.cut(size);
-    this.size = size;
-    this.#attributes.touch();
-    this.#markDirty();
-    if (this.mirror) await this.mirror.settled();
+  truncate(size: number): Promise<void> {
+    return this.#writes.truncate(size);
   }
 
   /** For changes of ranges that need no bytes. */
   get ranges(): RangeChanges {
     this.#ranges ??= new RangeChanges(this, this.#services.memory);
     return this.#ranges;
+  }
+
+  findBusyEnd(start: number, end: number): Promise<void> | undefined {
+    return this.#ranges?.findEnd(start, end) ?? this.layers.active.extents.findFlight(start, end);
   }
 
   /** As `seekIn`. */
@@ -248,12 +212,10 @@ export class FileState implements RangedFile {
     if (this.handleCount > 0 && (this.layers.active.upload || this.layers.frozen)) await this.commit();
     await this.#mutex.runExclusive(async () => {
       if (this.handleCount === 0) return void (await this.abandon());
-      this.#moving = this.#moveToScratch(readAhead);
-      try {
-        await this.#moving;
-      } finally {
-        this.#moving = undefined;
-      }
+      await this.local.take(this.#services.openScratch, this.size, async (offset, into) => {
+        if (!(await this.#readLayers(offset, into, readAhead)))
+          throw new FileSystemError('EBUSY', `${this.key} is being changed elsewhere; try again`);
+      });
       this.#drop();
     });
   }
@@ -261,8 +223,7 @@ export class FileState implements RangedFile {
   /** Ends the local copy of a removed file. */
   async dispose(): Promise<void> {
     this.#drop();
-    await this.#scratch?.close();
-    this.#scratch = undefined;
+    await this.local.close();
   }
 
   /** Gives up what could not be stored; returns how many bytes that was. */
@@ -274,47 +235,11 @@ export class FileState implements RangedFile {
     return bytes;
   }
 
-  #writeActive(offset: number | undefined, bytes: Uint8Array): void {
-    const layer = this.layers.active;
-    const at = offset ?? this.size;
-    if (
-      offset !== undefined ||
-      at !== Math.max(layer.writtenEnd, this.layers.frozen?.size ?? this.base?.size ?? 0)
-    )
-      layer.isAppendOnly = false;
-    layer.extents.write(at, bytes);
-    this.mirror?.wrote(at, bytes);
-    if (at > this.size) layer.isAppendOnly = false;
-    this.size = Math.max(this.size, at + bytes.byteLength);
-    this.#attributes.touch();
-    this.#markDirty();
-    if (layer.upload || layer.extents.bytes > LIMITS.bodyBytesMax) this.pump(false);
-    this.#settleIfFull();
-  }
-
   /** Commits what would soon be more steps than one call takes. */
   #settleIfFull(): void {
     const { upload, stepCount } = this.layers.active;
     if (!upload && stepCount > LIMITS.editCountMax && !this.#mutex.isLocked())
       this.commit().catch(() => undefined);
-  }
-
-  async #writeScratch(scratch: Scratch, offset: number | undefined, bytes: Uint8Array): Promise<void> {
-    const at = offset ?? this.size;
-    this.size = Math.max(this.size, at + bytes.byteLength);
-    this.mirror?.wrote(at, bytes);
-    await scratch.write(at, bytes);
-    this.#attributes.touch();
-  }
-
-  /** Waits until no byte of the range is being uploaded. */
-  async #settled(range: () => readonly [number, number]): Promise<void> {
-    for (;;) {
-      const [start, end] = range();
-      const flight = this.#ranges?.findEnd(start, end) ?? this.layers.active.extents.findFlight(start, end);
-      if (!flight) return;
-      await flight;
-    }
   }
 
   /** False when the versions below changed on the way and the read must begin again. */
@@ -387,13 +312,6 @@ export class FileState implements RangedFile {
     this.base = head;
     this.#attributes.rebase(head);
     if (!this.layers.hasSize) this.size = this.layers.sizeOver(head);
-  }
-
-  async #moveToScratch(readAhead: ReadAhead): Promise<void> {
-    this.#scratch = await makeLocalCopy(this.#services.openScratch, this.size, async (offset, into) => {
-      if (!(await this.#readLayers(offset, into, readAhead)))
-        throw new FileSystemError('EBUSY', `${this.key} is being changed elsewhere; try again`);
-    });
   }
 
   #drop(): void {

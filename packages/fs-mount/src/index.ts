@@ -1,4 +1,5 @@
 export type { Attributes } from './attributes.js';
+export { BucketFileSystem } from './bucket-file-system.js';
 export type { Clock } from './clock.js';
 export { type CacheDisk, type CacheFile, DiskCache, type DiskCacheOptions } from './disk-cache/index.js';
 export { DRIVER_NAMES, type DriverName } from './drivers/choose-driver.js';
@@ -9,7 +10,7 @@ export { findMount, type MountEntry, unmountDirectory } from './drivers/mount-ta
 export type { NamedEntry } from './entries.js';
 export { ERRNO, ERRNO_BY_CODE, FileSystemError, findErrno } from './errno.js';
 export type { FileHandle } from './file-handle.js';
-export { type CreateOptions, FileSystem, type FileSystemStatus, type OpenOptions } from './file-system.js';
+export type { CreateOptions, FileSystem, FileSystemStatus, OpenOptions } from './file-system.js';
 export type { FileSystemOptions } from './file-system-options.js';
 export { type Mount, mount, type UnstoredFile } from './mount.js';
 export type { MountEvent, OnMountEvent } from './mount-event.js';

@@ -1,8 +1,9 @@
+import { BucketFileSystem } from './bucket-file-system.js';
 import { DiskCache } from './disk-cache/index.js';
 import { openCacheFolder } from './drivers/cache-folder.js';
 import type { MountedDirectory } from './drivers/driver.js';
 import { FileSystemError, isTransient } from './errno.js';
-import { FileSystem, type FileSystemStatus } from './file-system.js';
+import type { FileSystem, FileSystemStatus } from './file-system.js';
 import type { FileSystemOptions } from './file-system-options.js';
 import { countedStore, Monitor, MonitorFolder } from './monitor/index.js';
 import { type CacheSettings, type MountOptions, parseMountOptions } from './mount-options.js';
@@ -48,7 +49,7 @@ export async function mount(options: MountOptions): Promise<Mount> {
   await store.buckets.head({ bucket });
   const diskCache = cache && (await openDiskCache(cache, withoutCache));
   const fileSystemOptions = { ...withoutCache, diskCache };
-  const fileSystem = new FileSystem(fileSystemOptions);
+  const fileSystem = new BucketFileSystem(fileSystemOptions);
   try {
     const mounted = await driver.mount(fileSystem, {
       directory: options.directory,

@@ -1,6 +1,7 @@
 import { isStoreError } from '@stampede/client';
+import { BucketFileSystem } from '../bucket-file-system.js';
 import { FileSystemError } from '../errno.js';
-import { FileSystem } from '../file-system.js';
+import type { FileSystem } from '../file-system.js';
 import type { FileSystemOptions } from '../file-system-options.js';
 import type { MountEvent } from '../mount-event.js';
 import { openMemoryScratch } from './memory-scratch.js';
@@ -12,7 +13,7 @@ export const BUCKET = 'drive';
 
 /** A file system on a store in memory, with a clock and a scratch of the test. */
 export interface Drive extends AsyncDisposable {
-  readonly fileSystem: FileSystem;
+  readonly fileSystem: BucketFileSystem;
   readonly store: ObservedStore;
   readonly clock: VirtualClock;
   readonly events: MountEvent[];
@@ -30,7 +31,7 @@ export async function startDrive(
 export function driveOn(store: ObservedStore, options: Partial<FileSystemOptions> = {}): Drive {
   const clock = new VirtualClock();
   const events: MountEvent[] = [];
-  const fileSystem = new FileSystem({
+  const fileSystem = new BucketFileSystem({
     bucket: BUCKET,
     prefix: '',
     readOnly: false,

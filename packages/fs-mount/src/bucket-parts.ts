@@ -1,0 +1,105 @@
+import { AttributeCache } from './attribute-cache.js';
+import { AttributeChanges } from './attribute-changes.js';
+import { BlockCache } from './block-cache.js';
+import { DirectoryTimes } from './directory-times.js';
+import { Entries } from './entries.js';
+import type { FileSystemOptions } from './file-system-options.js';
+import { ForeignChanges } from './foreign-changes.js';
+import { Namespace } from './namespace.js';
+import { OpenFiles } from './open-files.js';
+import { ReadAhead } from './read-ahead.js';
+import { Removals } from './removals.js';
+import { SpaceReader } from './space.js';
+import { WriteMemory } from './write-memory.js';
+
+const REMOVAL_DELAY_MS = 30;
+const READ_AHEAD_BYTES_MAX = 32 * 1024 * 1024;
+
+/** What a bucket's file system is made of. */
+export interface BucketParts {
+  readonly entries: Entries;
+  readonly namespace: Namespace;
+  readonly files: OpenFiles;
+  readonly removals: Removals;
+  readonly blocks: BlockCache;
+  readonly attributeCache: AttributeCache;
+  readonly memory: WriteMemory;
+  readonly space: SpaceReader;
+  readonly foreign: ForeignChanges;
+  readonly changes: AttributeChanges;
+  readonly times: DirectoryTimes;
+  newReadAhead(): ReadAhead;
+}
+
+/** Makes the parts and tells each of those it needs. */
+export function makeBucketParts(options: FileSystemOptions): BucketParts {
+  const { bucket, prefix, clock, onEvent, uid, gid, umask } = options;
+  const defaults = { uid, gid, umask, mountedAtMs: clock.nowMs() };
+  const times = new DirectoryTimes(clock);
+  const cache = new AttributeCache({
+    entryCountMax: options.attributeCountMax,
+    ttlMs: options.attributeTtlMs,
+    clock
+  });
+  const foreign = new ForeignChanges({
+    ...options,
+    cache,
+    entries: { apply: (event) => entries.apply(event) }
+  });
+  const { store } = foreign;
+  const blocks = new BlockCache({
+    store,
+    bucket,
+    limitBytes: options.readMemoryBytes,
+    disk: options.diskCache
+  });
+  const memory = new WriteMemory({
+    limitBytes: options.writeMemoryBytes,
+    deadlineMs: options.deadlineMs,
+    clock,
+    onPressure: () => files.relieve()
+  });
+  const files = new OpenFiles({
+    services: {
+      store,
+      bucket,
+      memory,
+      clock,
+      defaults,
+      openScratch: options.openScratch,
+      onCommitted: (state, head) => entries.changed(state.key, { type: 'object', head }),
+      onForeignBytes: (state) => foreign.bytesChanged(state.key)
+    },
+    clock,
+    commitIntervalMs: options.commitIntervalMs,
+    onEvent
+  });
+  const removals = new Removals({
+    store,
+    bucket,
+    clock,
+    delayMs: REMOVAL_DELAY_MS,
+    onEvent,
+    onDone: (key) => cache.forget(key)
+  });
+  const entries: Entries = new Entries({ store, bucket, prefix, cache, files, removals, defaults, times });
+  const changes = new AttributeChanges({ store, bucket, clock, entries, files, times });
+  const windowBytesMax = Math.min(READ_AHEAD_BYTES_MAX, options.readMemoryBytes / 4);
+  const newReadAhead = () => new ReadAhead(blocks, windowBytesMax);
+  const namespace = new Namespace({ store, bucket, entries, files, removals, clock, times, newReadAhead });
+  const space = new SpaceReader(store, bucket, clock);
+  return {
+    entries,
+    namespace,
+    files,
+    removals,
+    blocks,
+    attributeCache: cache,
+    memory,
+    space,
+    foreign,
+    changes,
+    times,
+    newReadAhead
+  };
+}
