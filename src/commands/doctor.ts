@@ -1,9 +1,19 @@
+import { release } from 'node:os';
+import { whyNoLinuxDriver } from '@stampede/fs-mount';
 import { asText, defineCommand, value, valueOr } from '../command.js';
 import type { CommandContext } from '../command-context.js';
 import { DEFAULT_DATA_DIRECTORY } from '../config.js';
 import { DEFAULT_PORT } from '../credentials.js';
 import type { Check } from '../doctor/check.js';
+import { checkServerConfig } from '../doctor/check-config.js';
 import { checkDataDirectory, checkDurability, checkSpace } from '../doctor/check-disk.js';
+import {
+  checkAllowOther,
+  checkCacheDirectory,
+  checkDriver,
+  checkMountHelper,
+  checkPassthrough
+} from '../doctor/check-drive.js';
 import { checkEtcd } from '../doctor/check-etcd.js';
 import { checkFuseDevice, checkFuseHelper, type FuseFacts } from '../doctor/check-fuse.js';
 import { checkClock, checkPort } from '../doctor/check-port.js';
@@ -19,24 +29,30 @@ export const doctor = defineCommand({
   name: 'doctor',
   parameters: '',
   summary: 'check this machine and say what to fix',
-  details: 'It fails (exit code 1) when something that a store or a drive needs is broken.',
+  details:
+    'It looks at what a local store and a drive need; with --config instead at what that server needs. It fails (exit\n' +
+    'code 1) when something of it is broken.',
   options: {
     data: valueOr('--data <dir>', 'folder that is to hold the store', {
       parse: asText,
       otherwise: DEFAULT_DATA_DIRECTORY
     }),
     etcd: value('--etcd <urls>', 'members of etcd to look at too, with commas between', parseUrls),
-    config: value('--config <file>', 'of "server --config": look at the etcd that it names', asText),
+    config: value('--config <file>', 'of "server --config": its files, folders, addresses and etcd', asText),
+    cacheDir: value('--cache-dir <dir>', 'folder for the disk cache of a drive', asText),
     port: valueOr('--port <number>', 'where it is to listen', { parse: parsePort, otherwise: DEFAULT_PORT }),
     json: jsonOption('one JSON object a check')
   },
   example: 'doctor',
-  async run(context, _parameters, { data, port, json, etcd, config }) {
+  async run(context, _parameters, { data, port, json, etcd, config, cacheDir }) {
     const { output } = context;
     const checks = [
-      ...(await checkAll(context, context.localPath(data), port)),
-      ...(etcd ? await checkEtcd({ endpoints: etcd, prefix: '' }) : []),
-      ...(config === undefined ? [] : await checkConfigured(context.localPath(config)))
+      ...(await checkMachine(context)),
+      ...(config === undefined
+        ? [...(await checkLocalStore(context, context.localPath(data), port)), ...(await checkDrive(context))]
+        : await checkConfigured(context, context.localPath(config))),
+      ...(cacheDir === undefined ? [] : await checkCacheDirectory(context.localPath(cacheDir))),
+      ...(etcd ? await checkEtcd({ endpoints: etcd, prefix: '' }) : [])
     ];
     for (const check of checks) {
       const { name, verdict, message, fix } = check;
@@ -53,9 +69,15 @@ export const doctor = defineCommand({
   }
 });
 
-async function checkConfigured(path: string): Promise<readonly Check[]> {
-  const config = await readServerConfig(path);
-  return await checkEtcd(etcdOptions({ config, opened: await openServerConfig(config, path) }));
+async function checkConfigured({ world }: CommandContext, path: string): Promise<readonly Check[]> {
+  const read = await readServerConfig(path);
+  const { config } = read;
+  const opened = await openServerConfig(read);
+  return [
+    { name: 'configuration', verdict: 'ok', message: path },
+    ...(await checkServerConfig({ config, opened, nowMs: world.nowMs })),
+    ...(await checkEtcd(etcdOptions({ config, opened })))
+  ];
 }
 
 function parseUrls(text: string): readonly string[] {
@@ -66,19 +88,36 @@ function parseUrls(text: string): readonly string[] {
   return urls;
 }
 
-async function checkAll({ world }: CommandContext, data: string, port: number): Promise<readonly Check[]> {
-  const { environment, fuseDevice, nowMs } = world;
-  const { programDirectories } = environment;
-  const fuse: FuseFacts = { device: fuseDevice, isRoot: process.getuid?.() === 0, programDirectories };
+async function checkMachine({ world }: CommandContext): Promise<readonly Check[]> {
+  return [checkNode(process.versions.node), checkClock(world.nowMs()), await checkOpenFiles()];
+}
+
+async function checkLocalStore(
+  { world }: CommandContext,
+  data: string,
+  port: number
+): Promise<readonly Check[]> {
   return [
-    checkNode(process.versions.node),
-    await checkFuseDevice(fuse),
-    await checkFuseHelper(fuse),
     await checkDataDirectory(data),
     await checkDurability(data, () => performance.now()),
     await checkSpace(data),
-    ...(await checkPort({ port, nowMs })),
-    checkClock(nowMs()),
-    await checkOpenFiles()
+    ...(await checkPort({ port, nowMs: world.nowMs }))
+  ];
+}
+
+async function checkDrive({ world }: CommandContext): Promise<readonly Check[]> {
+  const { environment, fuseDevice } = world;
+  const { programDirectories } = environment;
+  const why = whyNoLinuxDriver();
+  const hasLinuxDriver = why === undefined;
+  const isRoot = process.getuid?.() === 0;
+  const fuse: FuseFacts = { device: fuseDevice, isRoot, programDirectories, hasLinuxDriver };
+  return [
+    await checkFuseDevice(fuse),
+    await checkFuseHelper(fuse),
+    checkDriver(why),
+    await checkPassthrough({ release: release(), hasLinuxDriver }),
+    await checkMountHelper(),
+    await checkAllowOther(isRoot)
   ];
 }

@@ -14,9 +14,17 @@ const FREE_BYTES_GOOD = 5 * GIB;
 const SYNC_MS_GOOD = 50;
 const TMPFS_TYPES = [0x01021994, 0x858458f6];
 
+/** How checks of a folder are named, and what chooses another one. */
+export interface DirectoryNames {
+  readonly directory: string;
+  readonly choose: string;
+}
+
+const DATA: DirectoryNames = { directory: 'data folder', choose: 'choose another folder with --data' };
+
 /** Whether the folder of the store can be written, or created. */
-export async function checkDataDirectory(data: string): Promise<Check> {
-  const name = 'data folder';
+export async function checkDataDirectory(data: string, names = DATA): Promise<Check> {
+  const name = names.directory;
   const directory = await existingDirectory(data);
   try {
     await access(directory, constants.R_OK | constants.W_OK | constants.X_OK);
@@ -27,7 +35,7 @@ export async function checkDataDirectory(data: string): Promise<Check> {
       name,
       verdict: 'fail',
       message: `${directory} cannot be written`,
-      fix: 'change its owner (chown), or choose another folder with --data'
+      fix: `change its owner (chown), or ${names.choose}`
     };
   }
 }
@@ -89,7 +97,7 @@ async function timeSync(path: string, nowMs: () => number): Promise<number> {
 }
 
 /** The folder, or the nearest one above it that exists. */
-async function existingDirectory(path: string): Promise<string> {
+export async function existingDirectory(path: string): Promise<string> {
   for (let directory = path; ; directory = dirname(directory)) {
     const isThere = await access(directory).then(
       () => true,

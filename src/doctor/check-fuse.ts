@@ -1,4 +1,4 @@
-import { access, constants, open } from 'node:fs/promises';
+import { access, constants, open, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Check } from './check.js';
 
@@ -6,6 +6,8 @@ export interface FuseFacts {
   readonly device: string;
   readonly isRoot: boolean;
   readonly programDirectories: readonly string[];
+  /** It calls fusermount3; the other one calls fusermount. */
+  readonly hasLinuxDriver: boolean;
 }
 
 /** The device that drives are mounted with. */
@@ -43,20 +45,37 @@ export async function checkFuseDevice({ device }: FuseFacts): Promise<Check> {
 }
 
 /** The program that mounts for users other than root. */
-export async function checkFuseHelper({ isRoot, programDirectories }: FuseFacts): Promise<Check> {
+export async function checkFuseHelper(facts: FuseFacts): Promise<Check> {
+  const { isRoot, programDirectories, hasLinuxDriver } = facts;
   const name = 'fuse helper';
-  const found = await findProgram('fusermount', programDirectories);
-  if (found !== undefined) return { name, verdict: 'ok', message: found };
+  const wanted = hasLinuxDriver ? 'fusermount3' : 'fusermount';
+  const found = await findProgram(wanted, programDirectories);
+  if (found !== undefined) return isRoot ? { name, verdict: 'ok', message: found } : await judgeRights(found);
   if (isRoot) return { name, verdict: 'ok', message: 'not needed: root mounts without' };
   const fix = 'install the package fuse3 (apt-get install fuse3)';
   const newer = await findProgram('fusermount3', programDirectories);
   if (newer === undefined)
-    return { name, verdict: 'fail', message: 'fusermount is missing: only root can mount', fix };
+    return { name, verdict: 'fail', message: `${wanted} is missing: only root can mount`, fix };
   return {
     name,
     verdict: 'fail',
     message: `there is ${newer} but no fusermount, which the driver calls: only root can mount`,
     fix: `as root: ln -s ${newer} ${newer.slice(0, -1)}`
+  };
+}
+
+const SET_USER_ID = 0o4000;
+
+/** It mounts with the rights of root, whoever calls it. */
+async function judgeRights(program: string): Promise<Check> {
+  const name = 'fuse helper';
+  const { mode, uid } = await stat(program);
+  if (uid === 0 && (mode & SET_USER_ID) !== 0) return { name, verdict: 'ok', message: program };
+  return {
+    name,
+    verdict: 'fail',
+    message: `${program} has not the rights of root: only root can mount`,
+    fix: `as root: chown root ${program} && chmod u+s ${program}`
   };
 }
 

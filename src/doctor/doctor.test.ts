@@ -6,6 +6,13 @@ import { join } from 'node:path';
 import t from 'tap';
 import { TestWorld } from '../testing/test-world.js';
 import { checkDataDirectory, checkDurability, checkSpace } from './check-disk.js';
+import {
+  checkAllowOther,
+  checkCacheDirectory,
+  checkDriver,
+  checkMountHelper,
+  checkPassthrough
+} from './check-drive.js';
 import { checkFuseDevice, checkFuseHelper } from './check-fuse.js';
 import { checkClock, checkPort } from './check-port.js';
 import { checkNode, checkOpenFiles } from './check-process.js';
@@ -34,7 +41,7 @@ async function listening(status: number, date?: Date) {
 t.test('the FUSE device is there and can be used', async (t) => {
   using place = folder();
   const device = join(place.path, 'fuse');
-  const facts = { device, isRoot: true, programDirectories: [] };
+  const facts = { device, isRoot: true, programDirectories: [], hasLinuxDriver: true };
   t.match(await checkFuseDevice(facts), { verdict: 'fail', fix: /modprobe fuse/ });
   writeFileSync(device, '');
   t.match(await checkFuseDevice(facts), { verdict: 'ok' });
@@ -45,7 +52,8 @@ t.test('users other than root need the program that mounts for them', async (t) 
   const facts = (isRoot: boolean) => ({
     device: '',
     isRoot,
-    programDirectories: ['/nonexistent', place.path]
+    programDirectories: ['/nonexistent', place.path],
+    hasLinuxDriver: false
   });
   t.match(await checkFuseHelper(facts(true)), { verdict: 'ok' });
   t.match(await checkFuseHelper(facts(false)), { verdict: 'fail', fix: /apt-get install fuse3/ });
@@ -59,7 +67,19 @@ t.test('users other than root need the program that mounts for them', async (t) 
     fix: `as root: ln -s ${place.path}/fusermount3 ${place.path}/fusermount`
   });
   install('fusermount');
-  t.match(await checkFuseHelper(facts(false)), { verdict: 'ok', message: join(place.path, 'fusermount') });
+  const program = join(place.path, 'fusermount');
+  const isRoot = process.getuid?.() === 0;
+  // A file of a user's own has not the rights of root.
+  if (isRoot) t.match(await checkFuseHelper(facts(false)), { verdict: 'fail', fix: /chmod u\+s/ });
+  chmodSync(program, 0o4755);
+  const found = await checkFuseHelper(facts(false));
+  t.match(found, isRoot ? { verdict: 'ok', message: program } : { verdict: 'fail', fix: /chown root/ });
+  const newest = { ...facts(false), hasLinuxDriver: true };
+  chmodSync(join(place.path, 'fusermount3'), 0o4755);
+  t.match(
+    await checkFuseHelper(newest),
+    isRoot ? { verdict: 'ok', message: /fusermount3$/ } : { verdict: 'fail' }
+  );
 });
 
 t.test('the disk is measured where the store is to be, and nothing is left there', async (t) => {
@@ -129,6 +149,92 @@ t.test('Node is new enough, and many files may be open', async (t) => {
   }
   t.equal((await checkOpenFiles(join(place.path, 'none'))).verdict, 'warn');
 });
+
+t.test('what drives are served by', async (t) => {
+  t.match(checkDriver(undefined), { verdict: 'ok' });
+  t.match(checkDriver('it was not built'), { verdict: 'warn', message: /it was not built/, fix: /gcc/ });
+});
+
+t.test('passthrough needs a new kernel, the linux driver and a right', async (t) => {
+  using place = folder();
+  const statusFile = join(place.path, 'status');
+  const check = (release: string, hasLinuxDriver: boolean, capabilities: string) => {
+    writeFileSync(statusFile, `Name:\tnode\nCapEff:\t${capabilities}\n`);
+    return checkPassthrough({ release, hasLinuxDriver, statusFile });
+  };
+  const all = '000001ffffffffff';
+  t.match(await check('6.9.0-1-generic', true, all), { verdict: 'ok' });
+  t.match(await check('7.0', true, '0000000000200000'), { verdict: 'ok' });
+  t.match(await check('6.8.12', true, all), { verdict: 'warn', message: /6\.8\.12 is older than 6\.9/ });
+  t.match(await check('5.15.0', true, all), { verdict: 'warn', fix: /kernel/ });
+  t.match(await check('6.9.0', false, all), { verdict: 'warn', message: /linux driver/ });
+  t.match(await check('6.9.0', true, '000001ffffdfffff'), { verdict: 'warn', message: /CAP_SYS_ADMIN/ });
+  t.match(await check('6.9.0', true, '0000000000000000'), { verdict: 'warn', fix: /root/ });
+});
+
+t.test('the helper for fstab, and whether others may be let in', async (t) => {
+  using place = folder();
+  const path = join(place.path, 'mount.stampede');
+  t.match(await checkMountHelper(path), { verdict: 'warn', fix: /ln -s .*bin\/mount\.stampede/ });
+  writeFileSync(path, '');
+  chmodSync(path, 0o755);
+  t.match(await checkMountHelper(path), { verdict: 'ok' });
+  const config = join(place.path, 'fuse.conf');
+  t.match(await checkAllowOther(false, config), { verdict: 'warn', fix: /user_allow_other/ });
+  writeFileSync(config, '# user_allow_other\n');
+  t.match(await checkAllowOther(false, config), { verdict: 'warn' });
+  writeFileSync(config, '# some\nuser_allow_other\n');
+  t.match(await checkAllowOther(false, config), { verdict: 'ok' });
+  t.match(await checkAllowOther(true, join(place.path, 'none')), { verdict: 'ok' });
+});
+
+t.test('the folder of a cache is on a disk of this machine and has space', async (t) => {
+  using place = folder();
+  const [directory, space] = await checkCacheDirectory(join(place.path, 'not/there/yet'));
+  t.match(directory, { name: 'cache folder', verdict: /ok|warn/ });
+  t.match(space, { name: 'cache space', message: /of .* free/ });
+  t.match(await checkCacheDirectory('/proc/self'), [{ name: 'cache folder' }]);
+  t.same(readdirSync(place.path), []);
+});
+
+t.test(
+  'doctor --config looks at the addresses and folders of a server, and its errors name the line',
+  async (t) => {
+    using world = new TestWorld();
+    writeFileSync(world.path('secret'), 'of sixteen bytes or more', { mode: 0o600 });
+    await using taken = await listening(200);
+    const text = `rack: a
+etcd: {endpoints: ["http://127.0.0.1:1"]}
+cluster: {listen: "127.0.0.1:${taken.port}", secret-file: secret}
+monitoring: {listen: "192.0.2.1:7072"}
+roles:
+  extent-node: {directory: extents}
+  partition-server: {index-directory: /proc/self/fd}
+`;
+    writeFileSync(world.path('node.yaml'), text);
+    const { stdout, code } = await world.run('doctor', '--config', 'node.yaml', '--json');
+    const checks = new Map(
+      stdout
+        .trimEnd()
+        .split('\n')
+        .map((line) => [JSON.parse(line).name, JSON.parse(line)])
+    );
+    t.equal(code, 1);
+    t.match(checks.get('configuration'), { verdict: 'ok' });
+    t.match(checks.get('cluster.listen'), { verdict: 'warn', message: /in use/ });
+    t.match(checks.get('monitoring.listen'), {
+      verdict: 'fail',
+      message: /192\.0\.2\.1 is no address of this machine/
+    });
+    t.match(checks.get('roles.extent-node.directory'), { verdict: 'ok' });
+    t.match(checks.get('roles.extent-node.directory: free space').message, /free/);
+    t.match(checks.get('etcd 127.0.0.1:1'), { verdict: 'fail', fix: /start it/ });
+    t.notOk(checks.has('fuse device'), 'a server needs no drive');
+    writeFileSync(world.path('node.yaml'), text.replace('rack: a', 'rak: a'));
+    const wrong = await world.run('doctor', '--config', 'node.yaml');
+    t.match(wrong, { code: 1, stderr: /node\.yaml:1: rack is missing/ });
+  }
+);
 
 t.test('doctor ends with 1 when something that is needed is broken, and names it', async (t) => {
   using world = new TestWorld();
