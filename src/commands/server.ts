@@ -23,8 +23,9 @@ export const server = defineCommand({
     if (given === undefined) throw new UsageError('which roles? name a file with --config');
     const { world, output, shutdown, signal } = context;
     const path = context.localPath(given);
-    const config = await readServerConfig(path);
-    const opened = await openServerConfig(config, path);
+    const read = await readServerConfig(path);
+    const { config } = read;
+    const opened = await openServerConfig(read);
     if (printConfig) {
       await output.write(stringify(config));
       return;
@@ -42,11 +43,12 @@ export const server = defineCommand({
       }
     });
     if (signal.aborted) return;
-    const { memberId, address, endpoint } = running;
-    if (json) await output.json({ memberId, address, endpoint, pid: process.pid });
+    const { memberId, address, endpoint, monitoring } = running;
+    if (json) await output.json({ memberId, address, endpoint, monitoring, pid: process.pid });
     else {
       const served = endpoint === undefined ? '' : `; clients connect to ${endpoint}`;
-      await output.line(`member ${memberId} runs at ${address}${served}`);
+      const watched = monitoring === undefined ? '' : `; its metrics are at ${monitoring}/metrics`;
+      await output.line(`member ${memberId} runs at ${address}${served}${watched}`);
     }
     await shutdown.requested();
   }

@@ -15,7 +15,7 @@ export type StartConfigured = (options: ServerStartOptions) => Promise<Server>;
 
 /** Starts the roles that a configuration names. */
 export const startConfigured: StartConfigured = async ({ config, opened, logger }) => {
-  const { member, rack, replicas, cluster, roles } = config;
+  const { member, rack, replicas, cluster, roles, monitoring } = config;
   const extentNode = roles['extent-node'];
   const partitionServer = roles['partition-server'];
   const frontEnd = roles['front-end'];
@@ -23,6 +23,8 @@ export const startConfigured: StartConfigured = async ({ config, opened, logger 
     member,
     rack,
     replicaCount: replicas,
+    extentBytesMax: config['extent-size'],
+    monitoring: monitoring?.listen,
     logger,
     openMeta: async () =>
       openEtcdMetaStore({ ...etcdOptions({ config, opened }), clock: systemClock(), random: systemRandom() }),

@@ -25,6 +25,8 @@ export interface StampPlan {
   readonly servers: readonly ServerPlan[];
   readonly replicas: number;
   readonly durability?: 'sync' | 'os';
+  /** Of extents, in bytes; small ones make many of little. */
+  readonly extentBytes?: number;
   /** Each process on a network of its own, whose cable can be pulled; needs what `NetLab` does. */
   readonly hasCables?: boolean;
 }
@@ -56,6 +58,7 @@ export class ServerProcess {
   readonly #configPath: string;
   readonly #prefix: readonly string[];
   #process: ChildProcess | undefined;
+  #monitoring: string | undefined;
 
   /** @param prefix   Of the command line. */
   constructor(plan: ServerPlan, directory: string, prefix: readonly string[] = []) {
@@ -73,6 +76,11 @@ export class ServerProcess {
 
   get pid(): number | undefined {
     return this.isRunning ? this.#process!.pid : undefined;
+  }
+
+  /** Where its metrics and health are, as it said when it started last. */
+  get monitoring(): string {
+    return this.#monitoring!;
   }
 
   /** Where its log is. */
@@ -107,7 +115,8 @@ export class ServerProcess {
       throw new Error(`${this.name} ended with ${code ?? signal}: ${complaints}`);
     });
     ended.catch(() => undefined);
-    await Promise.race([once(child.stdout!, 'data', { signal: timeout }), ended]);
+    const [ready] = await Promise.race([once(child.stdout!, 'data', { signal: timeout }), ended]);
+    this.#monitoring = (JSON.parse(String(ready)) as { readonly monitoring?: string }).monitoring;
   }
 
   async kill(signal: 'SIGKILL' | 'SIGTERM' = 'SIGKILL'): Promise<void> {
@@ -154,8 +163,9 @@ export class StampCluster implements AsyncDisposable {
     const etcdProxy = lab && (await CutProxy.open(Number(new URL(etcdUrl!).port), lab.address));
     const etcdEndpoint = etcdProxy ? `http://${lab.address}:${etcdProxy.port}` : etcdUrl!;
     const credentials = { accessKey: ACCESS_KEY, secretKey: randomBytes(24).toString('hex') };
-    await writeFile(join(directory, 'secret'), randomBytes(32).toString('hex'));
-    await writeFile(join(directory, 'credentials.json'), JSON.stringify(credentials));
+    const secretly = { mode: 0o600 };
+    await writeFile(join(directory, 'secret'), randomBytes(32).toString('hex'), secretly);
+    await writeFile(join(directory, 'credentials.json'), JSON.stringify(credentials), secretly);
     const ports = await freePorts(2 * plan.servers.length);
     const servers: ServerProcess[] = [];
     const endpoints: string[] = [];
@@ -229,6 +239,8 @@ function configOf(server: ServerPlan, { plan, etcdEndpoint, listen, clientListen
     replicas: plan.replicas,
     etcd: { endpoints: [etcdEndpoint] },
     cluster: { listen, 'secret-file': '../secret' },
+    monitoring: { listen: 0 },
+    ...(plan.extentBytes !== undefined && { 'extent-size': plan.extentBytes }),
     roles: {
       ...(has('stream-manager') && { 'stream-manager': {} }),
       ...(has('extent-node') && { 'extent-node': { directory: 'extents' } }),
