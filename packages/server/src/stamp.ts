@@ -3,10 +3,12 @@ import { type Logger, pino } from 'pino';
 import { faultDomain, memberId, type StampStatus, type StoreCalls, StoreError } from './api/index.js';
 import { openEmbeddedMetaStore } from './coordination/index.js';
 import { type Credentials, type FrontEnd, openFrontEnd } from './frontend/index.js';
+import { EventMetrics, showRoles } from './monitoring/index.js';
 import { type EmbeddedPartitionLayer, openEmbeddedPartitionLayer } from './partition/index.js';
 import {
   type Clock,
   type Disk,
+  MetricRegistry,
   type Network,
   type OpenOrderedStore,
   openClassicLevelStore,
@@ -16,7 +18,7 @@ import {
   systemNetwork,
   systemRandom
 } from './platform/index.js';
-import { logEvent } from './stamp-events.js';
+import { logEvent, type StampEvent } from './stamp-events.js';
 import {
   indexDirectory,
   metaDirectory,
@@ -141,6 +143,12 @@ class EmbeddedStamp implements Stamp {
     const { directory, port, host = '127.0.0.1', durability = 'sync', nodeCount } = this.#options;
     const { extentBytesMax, checkpointRecordBytesMin } = this.#options;
     const { disk, clock, random, network, openOrderedStore } = this.#platform;
+    const metrics = new MetricRegistry();
+    const events = new EventMetrics(metrics);
+    const onEvent = (event: StampEvent): void => {
+      events.count(event);
+      logEvent(this.#logger, event);
+    };
     await disk.createDirectory(directory);
     // Whoever has the meta store open owns the folder; nothing else is touched before.
     const rows = await openOrderedStore(metaDirectory(directory));
@@ -160,7 +168,7 @@ class EmbeddedStamp implements Stamp {
       random,
       metaStore: meta,
       ...(extentBytesMax !== undefined && { extentBytesMax }),
-      onEvent: (event) => logEvent(this.#logger, event)
+      onEvent
     });
     this.#open.push(() => streams.close());
     const partitions = await openEmbeddedPartitionLayer({
@@ -174,10 +182,18 @@ class EmbeddedStamp implements Stamp {
       durability,
       owner: memberId(identity.stampId),
       checkpointRecordBytesMin,
-      onEvent: (event) => logEvent(this.#logger, event)
+      onEvent
     });
     this.#open.push(() => partitions.close());
+    showRoles(metrics, {
+      states: () => [{ role: 'front-end', isReady: partitions.isServing, description: '' }],
+      leaders: () => [],
+      measureStreams: () => streams.measure(),
+      measurePartitions: () => partitions.measure(),
+      nodeStatuses: () => streams.nodeStatuses()
+    });
     const frontEnd = await openFrontEnd({
+      metrics,
       layer: partitions,
       meta,
       network,

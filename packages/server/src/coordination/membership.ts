@@ -53,6 +53,11 @@ export class Membership {
     return new Promise((resolve) => this.#waiters.add(resolve));
   }
 
+  /** Whether nobody may take this member for gone now. */
+  get isAlive(): boolean {
+    return this.#life !== undefined && !this.#life.isOver();
+  }
+
   /** Leaves the table. */
   async close(): Promise<void> {
     this.#closing.abort();

@@ -8,7 +8,14 @@ import {
 } from '../api/index.js';
 import type { MetaStore } from '../coordination/index.js';
 import type { PartitionLayer } from '../partition/index.js';
-import type { Clock, Listener, Network, Random, ServerTls } from '../platform/index.js';
+import {
+  type Clock,
+  type Listener,
+  MetricRegistry,
+  type Network,
+  type Random,
+  type ServerTls
+} from '../platform/index.js';
 import { AccessKeys, type Credentials } from './access-keys.js';
 import { Authenticator } from './authenticator.js';
 import { BytesInFlight } from './bytes-in-flight.js';
@@ -37,6 +44,8 @@ export interface FrontEndOptions {
   readonly membership: Membership;
   /** For load balancers: whether calls are worth sending. */
   readonly isReady: () => boolean;
+  /** Of the process, to which those of calls are added. Default: one of its own. */
+  readonly metrics?: MetricRegistry | undefined;
   /** Absent = only calls in the process. */
   readonly listen?: ListenAddress | undefined;
 }
@@ -83,7 +92,7 @@ const FLUSH_MS = 1000;
 export async function openFrontEnd(options: FrontEndOptions): Promise<FrontEnd> {
   const { layer, meta, clock, random, root, status, membership, logger } = options;
   const keys = await AccessKeys.open({ meta, clock, random, root, logger });
-  const metrics = new Metrics();
+  const metrics = new Metrics(options.metrics ?? new MetricRegistry());
   const dispatcher = new Dispatcher({
     services: { layer, keys, status, membership },
     clock,

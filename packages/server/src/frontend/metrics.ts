@@ -1,4 +1,4 @@
-import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+import type { CounterMetric, GaugeMetric, HistogramMetric, MetricRegistry } from '../platform/index.js';
 
 const DURATION_SECONDS = [0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30];
 
@@ -12,48 +12,42 @@ export interface CallMeasure {
 
 /** What the front end counts, for Prometheus. */
 export class Metrics {
-  readonly #registry = new Registry();
-  readonly #calls: Counter;
-  readonly #durations: Histogram;
-  readonly #bytes: Counter;
-  readonly #connections: Gauge;
-  readonly #inFlight: Gauge;
+  readonly #registry: MetricRegistry;
+  readonly #calls: CounterMetric;
+  readonly #durations: HistogramMetric;
+  readonly #connections: GaugeMetric;
+  readonly #inFlight: GaugeMetric;
   readonly #durationOf = new Map<string, { observe(seconds: number): void }>();
   readonly #bytesIn: { inc(count: number): void };
   readonly #bytesOut: { inc(count: number): void };
   readonly #callsOf = new Map<string, { inc(): void }>();
 
-  constructor() {
-    const registers = [this.#registry];
-    collectDefaultMetrics({ register: this.#registry, prefix: 'stampede_' });
-    this.#calls = new Counter({
+  constructor(registry: MetricRegistry) {
+    this.#registry = registry;
+    this.#calls = registry.counter({
       name: 'stampede_calls_total',
       help: 'Calls that ended, by procedure and code of the error table.',
-      labelNames: ['procedure', 'code'],
-      registers
+      labelNames: ['procedure', 'code']
     });
-    this.#durations = new Histogram({
+    this.#durations = registry.histogram({
       name: 'stampede_call_duration_seconds',
       help: 'How long calls took.',
       labelNames: ['procedure'],
-      buckets: DURATION_SECONDS,
-      registers
+      buckets: DURATION_SECONDS
     });
-    this.#bytes = new Counter({
+    const bytes = registry.counter({
       name: 'stampede_body_bytes_total',
       help: 'Bytes of bodies, in and out.',
-      labelNames: ['direction'],
-      registers
+      labelNames: ['direction']
     });
-    this.#connections = new Gauge({
+    this.#connections = registry.gauge({
       name: 'stampede_connections',
       help: 'Open connections by transport.',
-      labelNames: ['transport'],
-      registers
+      labelNames: ['transport']
     });
-    this.#inFlight = new Gauge({ name: 'stampede_calls_in_flight', help: 'Calls being served.', registers });
-    this.#bytesIn = this.#bytes.labels('in');
-    this.#bytesOut = this.#bytes.labels('out');
+    this.#inFlight = registry.gauge({ name: 'stampede_calls_in_flight', help: 'Calls being served.' });
+    this.#bytesIn = bytes.labels('in');
+    this.#bytesOut = bytes.labels('out');
   }
 
   get contentType(): string {
@@ -61,7 +55,7 @@ export class Metrics {
   }
 
   text(): Promise<string> {
-    return this.#registry.metrics();
+    return this.#registry.text();
   }
 
   callStarted(): void {

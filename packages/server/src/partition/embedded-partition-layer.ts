@@ -7,6 +7,7 @@ import type { OnPartitionEvent } from './partition-event.js';
 import { PartitionHost } from './partition-host.js';
 import type { PartitionLayer } from './partition-layer.js';
 import { WHOLE_RANGE } from './partition-map.js';
+import type { PartitionMeasure } from './partition-measure.js';
 
 export interface EmbeddedPartitionLayerOptions {
   readonly layer: StreamLayer;
@@ -28,6 +29,8 @@ export interface EmbeddedPartitionLayerOptions {
 export interface EmbeddedPartitionLayer extends PartitionLayer {
   /** False while the partition is being loaded anew. */
   readonly isServing: boolean;
+  /** For metrics. */
+  measure(): readonly PartitionMeasure[];
   /** Writes a checkpoint of every partition now. */
   checkpoint(): Promise<void>;
 }
@@ -52,6 +55,7 @@ export async function openEmbeddedPartitionLayer(
     get isServing() {
       return host.isServing;
     },
+    measure: () => [host.measure()].filter((measure) => measure !== undefined),
     checkpoint: () => host.checkpoint(),
     close: () => host.close()
   };

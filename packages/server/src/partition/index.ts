@@ -6,6 +6,7 @@ export {
 export type { OnPartitionEvent, PartitionEvent } from './partition-event.js';
 export type { PartitionLayer } from './partition-layer.js';
 export { PARTITION_MANAGER_ELECTION, PartitionManager } from './partition-manager.js';
+export type { PartitionMeasure, PartitionStreamName } from './partition-measure.js';
 export { PartitionServer } from './partition-server.js';
 export { PARTITION, servePartitions } from './remote/partition-server-calls.js';
 export {

@@ -26,6 +26,12 @@ export class LiveBytes {
     return this.#counts.get(id) ?? 0;
   }
 
+  total(): number {
+    let bytes = 0;
+    for (const count of this.#counts.values()) bytes += count;
+    return bytes;
+  }
+
   isFree(id: ExtentId): boolean {
     return !this.#counts.has(id) && !this.#pins.has(id);
   }

@@ -32,6 +32,9 @@ export type PartitionEvent =
       readonly bytes: number;
       readonly durationMs: number;
     }
+  /** This process is the partition manager from now on, or is it no more. */
+  | { readonly type: 'partition-manager-leads'; readonly epoch: number }
+  | { readonly type: 'partition-manager-ended'; readonly epoch: number }
   /** The partition manager gave a range to a server. */
   | { readonly type: 'partition-assigned'; readonly partitionId: PartitionId; readonly owner: MemberId }
   /** The partition manager could not do its work and tries again. */

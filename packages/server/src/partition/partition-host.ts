@@ -4,6 +4,7 @@ import { isCheckpointDue } from './checkpoint-policy.js';
 import type { OnPartitionEvent } from './partition-event.js';
 import { type LoadedPartition, loadPartition, type PartitionLoaderOptions } from './partition-loader.js';
 import { type PartitionRange, takeRange } from './partition-map.js';
+import { measurePartition, type PartitionMeasure } from './partition-measure.js';
 import type { RangePartition } from './range-partition.js';
 import { everyUsageRow } from './row-key.js';
 import { decodeUsage } from './small-records.js';
@@ -98,6 +99,11 @@ export class PartitionHost {
       logExtentCount: streams.log.extents().length,
       dataExtentCount: streams.data.extents().length
     };
+  }
+
+  /** Absent while it is not loaded. */
+  measure(): PartitionMeasure | undefined {
+    return this.#loaded && measurePartition(this.#options.range.partitionId, this.#loaded);
   }
 
   /** Writes a checkpoint now, whatever the policy says. */

@@ -34,10 +34,16 @@ export class PartitionManager {
   readonly #options: PartitionManagerOptions;
   readonly #closing = new AbortController();
   #running: Promise<void>;
+  #epoch: number | undefined;
 
   constructor(options: PartitionManagerOptions) {
     this.#options = options;
     this.#running = this.#run();
+  }
+
+  /** Of its leadership; absent while another one leads. */
+  get epoch(): number | undefined {
+    return this.#epoch;
   }
 
   async close(): Promise<void> {
@@ -67,6 +73,7 @@ export class PartitionManager {
     try {
       const leadership = await meta.campaign(PARTITION_MANAGER_ELECTION, candidate, { lease, signal });
       const ended = AbortSignal.any([leadership.lost, signal]);
+      this.#begin(leadership.epoch);
       const map = await WatchedRange.open({ meta, clock, prefix: PARTITION_MAP_PREFIX });
       try {
         while (!ended.aborted) {
@@ -80,8 +87,20 @@ export class PartitionManager {
         await map.close();
       }
     } finally {
+      this.#end();
       if (!lease.lost.aborted) await lease.revoke().catch(() => undefined);
     }
+  }
+
+  #begin(epoch: number): void {
+    this.#epoch = epoch;
+    this.#options.onEvent({ type: 'partition-manager-leads', epoch });
+  }
+
+  #end(): void {
+    const epoch = this.#epoch;
+    this.#epoch = undefined;
+    if (epoch !== undefined) this.#options.onEvent({ type: 'partition-manager-ended', epoch });
   }
 
   async #assign(map: WatchedRange, leadership: Leadership): Promise<void> {

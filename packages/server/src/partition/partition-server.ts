@@ -6,6 +6,7 @@ import { hostedCalls, type PartitionCalls } from './partition-calls.js';
 import type { OnPartitionEvent } from './partition-event.js';
 import { PartitionHost, type PartitionHostOptions } from './partition-host.js';
 import { decodeRange, type OwnedRange, PARTITION_MAP_PREFIX } from './partition-map.js';
+import type { PartitionMeasure } from './partition-measure.js';
 
 export interface PartitionServerOptions
   extends Omit<PartitionHostOptions, 'range' | 'owner' | 'onlyIfAssigned' | 'indexDirectory'> {
@@ -88,6 +89,11 @@ export class PartitionServer {
     const status = await served.host!.status();
     this.#requireCurrent(id, served);
     return status;
+  }
+
+  /** Of the ranges that it has loaded. */
+  measure(): readonly PartitionMeasure[] {
+    return [...this.#served.values()].flatMap(({ host }) => host?.measure() ?? []);
   }
 
   async close(): Promise<void> {

@@ -51,6 +51,12 @@ export class SpaceKeeper {
     return { ...outcome, extentCount: chosen.length, durationMs: clock.monotonicMs() - startedMs };
   }
 
+  /** What a pass that began now would write again. */
+  pendingBytes(): number {
+    const { liveBytes } = this.#options.loaded.partition;
+    return this.#choose().reduce((sum, id) => sum + liveBytes.of(id), 0);
+  }
+
   #choose(): readonly ExtentId[] {
     const { partition, streams } = this.#options.loaded;
     const { liveBytes } = partition;

@@ -10,6 +10,14 @@ export { type ManualClock, type ManualClockOptions, manualClock } from './manual
 export { type CrashOptions, MemoryDisk, type MemoryDiskOptions } from './memory-disk.js';
 export { type MemoryOrderedStores, memoryOrderedStore, memoryOrderedStores } from './memory-level-store.js';
 export {
+  type CounterMetric,
+  type GaugeMetric,
+  type HistogramMetric,
+  type MetricDefinition,
+  type MetricLabels,
+  MetricRegistry
+} from './metric-registry.js';
+export {
   type HttpRequest,
   type HttpResponse,
   type HttpServer,

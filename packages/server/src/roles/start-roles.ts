@@ -25,6 +25,7 @@ import {
   serveStreamManager
 } from '../stream/index.js';
 import { ClusterView } from './cluster-view.js';
+import { RoleWatch } from './role-watch.js';
 
 export interface RolesOptions {
   /** Of a process without an extent node; the folder of an extent node says who it is. Default: a random one. */
@@ -70,6 +71,8 @@ export interface RunningRoles {
   /** `host:port` of the internal listener. */
   readonly address: string;
   readonly view: ClusterView;
+  /** For metrics and health. */
+  readonly watch: RoleWatch;
   /** Leaves the stamp in order; what it served is taken over by others. */
   close(): Promise<void>;
 }
@@ -98,7 +101,7 @@ class StartingRoles {
   readonly #open: (() => Promise<void>)[] = [];
   readonly #services: Record<string, RoleService> = {};
   readonly #onEvent: OnPartitionEvent & OnStreamEvent;
-  #nodes: EmbeddedNodes | undefined;
+  readonly #watch = new RoleWatch();
 
   constructor(options: RolesOptions) {
     this.#options = options;
@@ -126,10 +129,15 @@ class StartingRoles {
       member: { memberId: id, address, faultDomain, roles: rolesOf(roles) },
       onTrouble: (cause) => this.#onEvent({ type: 'assignment-failed', cause })
     });
+    this.#watch.membership = membership;
     this.#open.push(() => membership.close());
     if (roles.streamManager || roles.partitionServer) await this.#openDirected(view, membership, address);
-    this.#nodes?.startHeartbeats({ clock, manager: view.streamManager, intervalMs: LIMITS.heartbeatMs });
-    return { memberId: id, address, view, close: () => this.close() };
+    this.#watch.nodes?.startHeartbeats({
+      clock,
+      manager: view.streamManager,
+      intervalMs: LIMITS.heartbeatMs
+    });
+    return { memberId: id, address, view, watch: this.#watch, close: () => this.close() };
   }
 
   /** The last opened first, each also after another one failed. */
@@ -159,7 +167,7 @@ class StartingRoles {
       onEvent: this.#onEvent
     });
     this.#open.push(() => nodes.close());
-    this.#nodes = nodes;
+    this.#watch.nodes = nodes;
     const [node] = nodes.all();
     this.#services[EXTENT_NODE] = serveExtentNode(node!);
     return node!.lastStatus().memberId;
@@ -183,6 +191,7 @@ class StartingRoles {
         onEvent: this.#onEvent,
         beforeSweep: () => statuses.ask()
       });
+      this.#watch.streamManager = manager;
       this.#open.push(() => manager.close());
       this.#services[STREAM_MANAGER] = serveStreamManager(manager);
     }
@@ -220,6 +229,7 @@ class StartingRoles {
       removeOrderedStore: (directory) => disk.removeDirectory(directory),
       onEvent: this.#onEvent
     });
+    this.#watch.partitionServer = server;
     this.#open.push(() => server.close());
     this.#services[PARTITION] = servePartitions(server);
     const manager = new PartitionManager({
@@ -229,6 +239,7 @@ class StartingRoles {
       candidate: address,
       onEvent: this.#onEvent
     });
+    this.#watch.partitionManager = manager;
     this.#open.push(() => manager.close());
   }
 }

@@ -2,8 +2,10 @@ import { type Logger, pino } from 'pino';
 import { faultDomain, memberId, type StampStatus } from '../api/index.js';
 import type { MetaStore } from '../coordination/index.js';
 import { type Credentials, type FrontEnd, openFrontEnd } from '../frontend/index.js';
+import { EventMetrics, type MonitoringServer, openMonitoring, showRoles } from '../monitoring/index.js';
 import type { RemotePartitionLayer } from '../partition/index.js';
 import {
+  MetricRegistry,
   openClassicLevelStore,
   type ServerTls,
   type SocketTls,
@@ -17,7 +19,6 @@ import { splitAddress, tcpRoleNetwork } from '../rpc/index.js';
 import { logEvent } from '../stamp-events.js';
 import { NodeStatuses } from '../stream/index.js';
 import { VERSION } from '../version.js';
-import type { ClusterView } from './cluster-view.js';
 import { type ChosenRoles, type RunningRoles, startRoles } from './start-roles.js';
 
 export interface ServerOptions {
@@ -35,6 +36,10 @@ export interface ServerOptions {
   };
   readonly roles: ChosenRoles & { readonly frontEnd?: FrontEndRole | undefined };
   readonly replicaCount: number;
+  /** Default `LIMITS.extentBytesMax`. */
+  readonly extentBytesMax?: number | undefined;
+  /** `host:port` where `/metrics` and `/health/…` are served, whatever the roles; absent = only by a front end. */
+  readonly monitoring?: string | undefined;
   readonly logger?: Logger | undefined;
 }
 
@@ -53,6 +58,8 @@ export interface Server extends AsyncDisposable {
   readonly address: string;
   /** Where clients connect; absent without a front end. */
   readonly endpoint?: string | undefined;
+  /** Of `/metrics` and `/health/…`, as `http://127.0.0.1:7072`; absent when it was not asked for. */
+  readonly monitoring?: string | undefined;
   /** Lets calls in flight end for a while, then leaves the stamp. */
   close(): Promise<void>;
 }
@@ -86,7 +93,9 @@ class RoleProcess implements Server {
   readonly #startedAtMs = this.#clock.nowMs();
   /** In the order of their opening. */
   readonly #open: (() => Promise<void>)[] = [];
+  readonly #metrics = new MetricRegistry();
   #roles: RunningRoles | undefined;
+  #monitoring: MonitoringServer | undefined;
   #frontEnd: FrontEnd | undefined;
   #closing: Promise<void> | undefined;
 
@@ -107,8 +116,14 @@ class RoleProcess implements Server {
     return this.#frontEnd?.endpoint;
   }
 
+  get monitoring(): string | undefined {
+    return this.#monitoring?.url;
+  }
+
   async open(): Promise<void> {
-    const { openMeta, cluster, rack, roles, member, replicaCount } = this.#options;
+    const { openMeta, cluster, rack, roles, member, replicaCount, extentBytesMax } = this.#options;
+    const events = new EventMetrics(this.#metrics);
+    await this.#openMonitoring();
     const clock = this.#clock;
     const random = this.#random;
     const meta = await openMeta();
@@ -133,11 +148,30 @@ class RoleProcess implements Server {
           })
       },
       replicaCount,
-      onEvent: (event) => logEvent(this.#logger, event)
+      extentBytesMax,
+      onEvent: (event) => {
+        events.count(event);
+        logEvent(this.#logger, event);
+      }
     });
-    this.#roles = running;
     this.#open.push(() => running.close());
-    if (roles.frontEnd) await this.#openFrontEnd(meta, running.view, roles.frontEnd);
+    if (roles.frontEnd) await this.#openFrontEnd(meta, running, roles.frontEnd);
+    showRoles(this.#metrics, running.watch);
+    this.#roles = running;
+  }
+
+  /** First, so that it can be seen from outside that the process starts. */
+  async #openMonitoring(): Promise<void> {
+    const { monitoring } = this.#options;
+    if (monitoring === undefined) return;
+    const server = await openMonitoring({
+      network: systemNetwork(),
+      listen: splitAddress(monitoring),
+      metrics: this.#metrics,
+      states: () => this.#roles?.watch.states()
+    });
+    this.#monitoring = server;
+    this.#open.push(() => server.close());
   }
 
   close(): Promise<void> {
@@ -149,9 +183,10 @@ class RoleProcess implements Server {
     return this.close();
   }
 
-  async #openFrontEnd(meta: MetaStore, view: ClusterView, role: FrontEndRole): Promise<void> {
+  async #openFrontEnd(meta: MetaStore, { view, watch }: RunningRoles, role: FrontEndRole): Promise<void> {
     const clock = this.#clock;
     const layer = await view.openPartitionLayer();
+    watch.frontEnd = layer;
     this.#open.push(() => layer.close());
     const { members, connections } = view;
     const statuses = await NodeStatuses.start({ members, find: connections.findNode, clock });
@@ -167,6 +202,7 @@ class RoleProcess implements Server {
       status: () => this.#status(statuses, layer),
       membership: view.streamManager,
       isReady: () => layer.isServing,
+      metrics: this.#metrics,
       listen: { ...splitAddress(role.listen), tls: role.tls }
     });
     this.#frontEnd = frontEnd;

@@ -2,6 +2,7 @@ import { LIMITS } from '../api/index.js';
 import type { MetaStore } from '../coordination/index.js';
 import type { Clock, Disk, Random } from '../platform/index.js';
 import { EmbeddedNodes, type ExtentFolder } from './embedded-nodes.js';
+import type { ExtentNodeStatus } from './extent-node-api.js';
 import type { MembershipApi } from './membership-api.js';
 import { NodeDirectory } from './node-directory.js';
 import { StreamClient } from './stream-client.js';
@@ -14,6 +15,7 @@ import type {
   StreamLayer
 } from './stream-layer.js';
 import { StreamManagerLeader } from './stream-manager-leader.js';
+import type { StreamMeasure } from './stream-measure.js';
 import type { UpkeepSettings } from './upkeep-settings.js';
 
 const REPLICAS_MAX = 3;
@@ -39,6 +41,10 @@ export interface EmbeddedStreamLayer extends StreamLayer {
   sweep(): Promise<void>;
   /** The nodes and their replicas, as the stream manager sees them. */
   readonly membership: MembershipApi;
+  /** For metrics. */
+  measure(): Promise<StreamMeasure | undefined>;
+  /** As they were measured last. */
+  nodeStatuses(): readonly ExtentNodeStatus[];
 }
 
 /**
@@ -114,6 +120,14 @@ class EmbeddedStreams implements EmbeddedStreamLayer {
 
   get membership(): MembershipApi {
     return this.#options.manager;
+  }
+
+  measure(): Promise<StreamMeasure | undefined> {
+    return this.#options.manager.measure();
+  }
+
+  nodeStatuses(): readonly ExtentNodeStatus[] {
+    return this.#options.embedded.reachable();
   }
 
   sweep(): Promise<void> {

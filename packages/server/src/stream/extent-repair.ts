@@ -1,11 +1,13 @@
 import type { ExtentId, MemberId } from '../api/index.js';
 import type { Clock } from '../platform/index.js';
 import { KeyedLock } from './keyed-lock.js';
+import { MissingReplicas } from './missing-replicas.js';
 import type { NodeRegistry } from './node-registry.js';
-import { goodCount, planRepair, type RepairQuery, type RepairStep } from './repair-plan.js';
+import { conditionOf, goodCount, planRepair, type RepairQuery, type RepairStep } from './repair-plan.js';
 import { RepairQueue } from './repair-queue.js';
 import type { ReplicaCopier } from './replica-copier.js';
 import type { OnStreamEvent } from './stream-event.js';
+import type { CopyReason, RepairMeasure } from './stream-measure.js';
 import type { ExtentRecord, StreamTables } from './stream-tables.js';
 
 /** Of one extent before others get their turn: more than any list of replicas needs. */
@@ -55,6 +57,7 @@ export class ExtentRepair {
   readonly #runners = new Set<Promise<void>>();
   /** Extents that could not be repaired. */
   readonly #failures = new Map<ExtentId, { readonly count: number; readonly untilMs: number }>();
+  readonly missing = new MissingReplicas();
 
   constructor(options: ExtentRepairOptions) {
     this.#options = options;
@@ -62,6 +65,17 @@ export class ExtentRepair {
 
   get queueLength(): number {
     return this.#queue.size + this.#active.size;
+  }
+
+  measure(): RepairMeasure {
+    let moveBytes = 0;
+    for (const extentId of this.#moves.keys()) moveBytes += this.#findSealed(extentId)?.length ?? 0;
+    return {
+      queuedCount: this.#queue.size,
+      activeCount: this.#active.size,
+      failedCount: this.#failures.size,
+      moveBytes
+    };
   }
 
   isActive(extentId: ExtentId): boolean {
@@ -88,6 +102,8 @@ export class ExtentRepair {
   addAll({ includesFailed }: { readonly includesFailed: boolean }): void {
     const { tables, registry, clock } = this.#options;
     if (includesFailed) this.#failures.clear();
+    for (const extentId of this.missing.extentIds)
+      if (!this.#findSealed(extentId)?.damaged) this.missing.delete(extentId);
     const nowMs = clock.monotonicMs();
     const domains = registry.placeable().map((status) => status.faultDomain);
     for (const [extentId, record] of tables.extents()) {
@@ -103,10 +119,6 @@ export class ExtentRepair {
   addMove(move: ReplicaMove): void {
     this.#moves.set(move.extentId, move);
     this.#enqueue(move.extentId, MOVE_RANK);
-  }
-
-  get moveCount(): number {
-    return this.#moves.size;
   }
 
   /** A replica gave bad bytes or is missing: recorded durably, then rebuilt in the background. */
@@ -242,7 +254,9 @@ export class ExtentRepair {
     { leaving, taken }: RepairStep & { readonly type: 'copy' }
   ): Promise<boolean> {
     const target = this.#options.copier.chooseTarget(extentId, record, taken);
-    return target !== undefined && (await this.#copyTo({ extentId, record, leaving, target }));
+    const isDrained = leaving !== undefined && conditionOf(this.#queryOf(record), leaving) === 'draining';
+    const reason = isDrained ? 'drain' : 'repair';
+    return target !== undefined && (await this.#copyTo({ extentId, record, leaving, target, reason }));
   }
 
   /** Copies first, then one step changes the list, then the replica that left is deleted. */
@@ -251,8 +265,9 @@ export class ExtentRepair {
     readonly record: SealedRecord;
     readonly leaving: MemberId | undefined;
     readonly target: MemberId;
+    readonly reason: CopyReason;
   }): Promise<boolean> {
-    const { extentId, record, leaving, target } = copy;
+    const { extentId, record, leaving, target, reason } = copy;
     const { copier } = this.#options;
     let isListed = false;
     const outcome = await copier.copy({ extentId, record, target }, async () => {
@@ -271,7 +286,14 @@ export class ExtentRepair {
       }
     });
     if (outcome !== 'whole' || !isListed) return false;
-    this.#options.onEvent({ type: 'replica-copied', extentId, memberId: target, replacedMemberId: leaving });
+    this.#options.onEvent({
+      type: 'replica-copied',
+      extentId,
+      memberId: target,
+      replacedMemberId: leaving,
+      reason,
+      bytes: record.length
+    });
     if (leaving !== undefined) await this.#deleteLeft(extentId, leaving);
     return true;
   }
@@ -300,7 +322,7 @@ export class ExtentRepair {
     const { from, to } = move;
     if (!record.replicas.includes(from) || record.replicas.includes(to)) return;
     if (goodCount(this.#queryOf(record)) < record.replicas.length) return;
-    await this.#copyTo({ extentId, record, leaving: from, target: to });
+    await this.#copyTo({ extentId, record, leaving: from, target: to, reason: 'rebalance' });
   }
 
   /** Changes the record of a sealed extent; false when `change` gives none, or it is not sealed and listed. */

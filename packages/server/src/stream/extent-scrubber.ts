@@ -41,7 +41,7 @@ export interface ExtentScrubberOptions {
 
 type Finding = { readonly blockCount: number; readonly verifiedBytes: number; readonly isIntact: boolean };
 
-const MISSING: Finding = { blockCount: 0, verifiedBytes: 0, isIntact: false };
+const UNREADABLE: Finding = { blockCount: 0, verifiedBytes: 0, isIntact: false };
 
 /** Has every node verify its sealed replicas, one after the other, again and again; bad ones are repaired. */
 export class ExtentScrubber {
@@ -63,6 +63,12 @@ export class ExtentScrubber {
   view(memberId: MemberId): ScrubView {
     const { dueAtMs: _, after: __, ...view } = this.#records.get(memberId) ?? newScrub(0);
     return view;
+  }
+
+  /** The last extent that was verified, of each walk that is under way. */
+  positions(): ReadonlyMap<MemberId, ExtentId | undefined> {
+    const underWay = [...this.#records].filter(([, record]) => isUnderWay(record));
+    return new Map(underWay.map(([memberId, { after }]) => [memberId, after]));
   }
 
   /** Starts a walk from the beginning, durably: a new stream manager goes on with it. */
@@ -107,9 +113,8 @@ export class ExtentScrubber {
       this.#save(memberId, first).catch(() => undefined);
       return false;
     }
-    const isUnderWay = record.startedAtMs !== undefined && record.finishedAtMs === undefined;
     // Further away than a cycle: the wall clock was wrong when it was written.
-    return isUnderWay || nowMs >= record.dueAtMs || record.dueAtMs > nowMs + 2 * cycleMs;
+    return isUnderWay(record) || nowMs >= record.dueAtMs || record.dueAtMs > nowMs + 2 * cycleMs;
   }
 
   async #walk(memberId: MemberId): Promise<void> {
@@ -145,9 +150,8 @@ export class ExtentScrubber {
 
   #begin(memberId: MemberId): ScrubRecord {
     const known = this.#records.get(memberId)!;
-    const isUnderWay = known.startedAtMs !== undefined && known.finishedAtMs === undefined;
     const startedAtMs = this.#options.clock.nowMs();
-    const record = isUnderWay ? known : { ...newScrub(known.dueAtMs), startedAtMs };
+    const record = isUnderWay(known) ? known : { ...newScrub(known.dueAtMs), startedAtMs };
     this.#records.set(memberId, record);
     return record;
   }
@@ -179,7 +183,8 @@ export class ExtentScrubber {
       return await nodes.call(call, (node) => node.verify(message, { signal }));
     } catch (error) {
       // What cannot be read is as good as damaged.
-      if (isStoreError(error, 'ExtentNotFound', 'DiskFailed', 'ChecksumMismatch')) return MISSING;
+      if (isStoreError(error, 'ExtentNotFound')) this.#options.repair.missing.add(extentId, memberId);
+      if (isStoreError(error, 'ExtentNotFound', 'DiskFailed', 'ChecksumMismatch')) return UNREADABLE;
       if (isStoreError(error, 'ReplicaUnavailable', 'Cancelled')) throw error;
       throw new StoreError('InternalError', `Extent ${extentId} could not be verified.`, { cause: error });
     }
@@ -198,9 +203,11 @@ export class ExtentScrubber {
     if (!finding) return next;
     next.blockCount += finding.blockCount;
     next.verifiedBytes += finding.verifiedBytes;
-    const { repair, tables } = this.#options;
+    const { repair, tables, onEvent } = this.#options;
+    const { isIntact, verifiedBytes: bytes } = finding;
+    onEvent({ type: 'replica-verified', extentId, memberId, bytes, isIntact });
     const latest = tables.findExtent(extentId);
-    if (finding.isIntact) {
+    if (isIntact) {
       // A read failed where the bytes are well.
       if (latest?.damaged?.includes(memberId)) await repair.noteWhole(extentId, memberId);
       return next;
@@ -224,4 +231,8 @@ export class ExtentScrubber {
   async idle(): Promise<void> {
     while (this.#running.size > 0) await Promise.all(this.#running.values());
   }
+}
+
+function isUnderWay({ startedAtMs, finishedAtMs }: ScrubRecord): boolean {
+  return startedAtMs !== undefined && finishedAtMs === undefined;
 }

@@ -26,8 +26,19 @@ export interface ExtentSealerOptions {
 export class ExtentSealer {
   readonly #options: ExtentSealerOptions;
 
+  /** Extents that could not be sealed when it was tried last. */
+  readonly #undecided = new Set<ExtentId>();
+
   constructor(options: ExtentSealerOptions) {
     this.#options = options;
+  }
+
+  /** How many extents have a length that nobody knows for now. */
+  undecidedCount(): number {
+    const { tables } = this.#options;
+    for (const extentId of this.#undecided)
+      if ((tables.findExtent(extentId)?.state ?? 'sealed') === 'sealed') this.#undecided.delete(extentId);
+    return this.#undecided.size;
   }
 
   /** @throws StoreError `ReplicaUnavailable` when too few replicas answer, `StaleEpoch`. */
@@ -44,12 +55,14 @@ export class ExtentSealer {
     const answers = await this.#freezeAll(extentId, record, epoch);
     const decision = decideSeal({ answers, acknowledgedBy: record.acknowledgedBy });
     if (decision.result === 'undecided') {
+      this.#undecided.add(extentId);
       const states = record.replicas.map((memberId, index) => `${memberId} ${answers[index]!.state}`);
       throw new StoreError(
         'ReplicaUnavailable',
         `Extent ${extentId} cannot be sealed: ${states.join(', ')}. Bring a replica back.`
       );
     }
+    this.#undecided.delete(extentId);
     const { length, isDamaged } = decision;
     const sealed = sealedRecord({ record, epoch, length });
     await tables.commit({ extents: new Map([[extentId, isDamaged ? { ...sealed, isDamaged } : sealed]]) });

@@ -53,3 +53,4 @@ export type {
 } from './stream-layer.js';
 export type { StreamManagerApi } from './stream-manager-api.js';
 export { STREAM_MANAGER_ELECTION, StreamManagerLeader } from './stream-manager-leader.js';
+export type { CopyReason, StreamMeasure } from './stream-measure.js';

@@ -6,6 +6,7 @@ import type { MemberState, NodeRegistry } from './node-registry.js';
 import { conditionOf } from './repair-plan.js';
 import type { ReplicaCopier } from './replica-copier.js';
 import type { OnStreamEvent } from './stream-event.js';
+import type { OrphanMeasure } from './stream-measure.js';
 import type { ExtentRecord, StreamTables } from './stream-tables.js';
 
 const LIST_PAGE = 1000;
@@ -34,9 +35,21 @@ export class OrphanSweep {
   readonly #options: OrphanSweepOptions;
   /** When a file was first found that the tables do not know. */
   #foundAtMs = new Map<MemberId, ReadonlyMap<ExtentId, number>>();
+  readonly #unknownCounts = new Map<MemberId, number>();
 
   constructor(options: OrphanSweepOptions) {
     this.#options = options;
+  }
+
+  /** As the last sweep left it, of members that are there. */
+  measure(): OrphanMeasure {
+    const ids = this.#options.registry.states().map(({ memberId }) => memberId);
+    const sum = (countOf: (memberId: MemberId) => number): number =>
+      ids.reduce((total, memberId) => total + countOf(memberId), 0);
+    return {
+      unknownCount: sum((memberId) => this.#unknownCounts.get(memberId) ?? 0),
+      waitingCount: sum((memberId) => this.#foundAtMs.get(memberId)?.size ?? 0)
+    };
   }
 
   async run(): Promise<void> {
@@ -61,7 +74,11 @@ export class OrphanSweep {
       }
     }
     await this.#settleOrphans(member, orphans);
-    for (const extentId of missing) await this.#options.repair.noteDamage(extentId, memberId);
+    const { repair } = this.#options;
+    for (const extentId of missing) {
+      repair.missing.add(extentId, memberId);
+      await repair.noteDamage(extentId, memberId);
+    }
   }
 
   #expectedOn(memberId: MemberId): Set<ExtentId> {
@@ -96,6 +113,7 @@ export class OrphanSweep {
     const before = this.#foundAtMs.get(memberId);
     const found = new Map<ExtentId, number>();
     const extentIds = orphans.filter((extentId) => !tables.wasAllocated(extentId));
+    this.#unknownCounts.set(memberId, extentIds.length);
     if (extentIds.length > 0) onEvent({ type: 'unknown-extents-kept', memberId, extentIds });
     const useless: ExtentId[] = [];
     for (const extentId of orphans.filter((id) => tables.wasAllocated(id))) {
@@ -107,7 +125,9 @@ export class OrphanSweep {
       else found.set(extentId, foundAtMs);
     }
     this.#foundAtMs.set(memberId, found);
-    if (useless.length > 0) await this.#options.delete(memberId, useless);
+    if (useless.length === 0) return;
+    await this.#options.delete(memberId, useless);
+    onEvent({ type: 'orphans-deleted', memberId, extentIds: useless });
   }
 
   /** `keep`: as long as the extent has too few good replicas, this one may be the last that is whole. */

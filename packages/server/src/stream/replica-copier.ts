@@ -70,7 +70,8 @@ export class ReplicaCopier {
     if (!this.#options.nodes.find(memberId)) return 'failed';
     if (record.replicas.length === 1) return await this.#verify({ extentId, record, memberId });
     const outcome = await this.#write({ extentId, record, memberId });
-    if (outcome === 'whole') this.#options.onEvent({ type: 'replica-rebuilt', extentId, memberId });
+    if (outcome === 'whole')
+      this.#options.onEvent({ type: 'replica-rebuilt', extentId, memberId, bytes: record.length });
     return outcome;
   }
 

@@ -1,5 +1,6 @@
 import type { ExtentId, FaultDomain, MemberId, StreamId } from '../api/index.js';
 import type { MemberDuty, MemberLiveness } from './membership-api.js';
+import type { CopyReason } from './stream-measure.js';
 
 /** What an operator may want to know; nothing depends on it being heard. */
 export type StreamEvent =
@@ -21,7 +22,12 @@ export type StreamEvent =
       readonly wantedCount: number;
     }
   | { readonly type: 'replica-damaged'; readonly extentId: ExtentId; readonly memberId: MemberId }
-  | { readonly type: 'replica-rebuilt'; readonly extentId: ExtentId; readonly memberId: MemberId }
+  | {
+      readonly type: 'replica-rebuilt';
+      readonly extentId: ExtentId;
+      readonly memberId: MemberId;
+      readonly bytes: number;
+    }
   | {
       readonly type: 'replica-rebuild-failed';
       readonly extentId: ExtentId;
@@ -34,7 +40,22 @@ export type StreamEvent =
       readonly extentId: ExtentId;
       readonly memberId: MemberId;
       readonly replacedMemberId: MemberId | undefined;
+      readonly reason: CopyReason;
+      readonly bytes: number;
     }
+  /** The blocks of a sealed replica were compared with their checksums. */
+  | {
+      readonly type: 'replica-verified';
+      readonly extentId: ExtentId;
+      readonly memberId: MemberId;
+      readonly bytes: number;
+      readonly isIntact: boolean;
+    }
+  /** Files that no list names were deleted. */
+  | { readonly type: 'orphans-deleted'; readonly memberId: MemberId; readonly extentIds: readonly ExtentId[] }
+  /** This process is the stream manager from now on, or is it no more. */
+  | { readonly type: 'stream-manager-leads'; readonly epoch: number }
+  | { readonly type: 'stream-manager-ended'; readonly epoch: number }
   /** A node fell silent, came back, or an operator changed its duty. */
   | {
       readonly type: 'member-changed';

@@ -2,6 +2,7 @@ import { isStoreError, StoreError } from '../api/index.js';
 import type { MetaLease } from '../coordination/index.js';
 import { StreamManager, type StreamManagerOptions } from './stream-manager.js';
 import type { StreamManagerApi } from './stream-manager-api.js';
+import type { StreamMeasure } from './stream-measure.js';
 
 export const STREAM_MANAGER_ELECTION = 'stream-manager';
 const LEASE_MS = 5000;
@@ -70,7 +71,7 @@ export class StreamManagerLeader implements StreamManagerApi {
 
   /** One term: from the campaign to the loss of the leadership. */
   async #lead(onLeading: () => void): Promise<void> {
-    const { metaStore, candidate } = this.#options;
+    const { metaStore, candidate, onEvent } = this.#options;
     const { signal } = this.#closed;
     const lease = await metaStore.grantLease(LEASE_MS, { signal });
     try {
@@ -79,9 +80,11 @@ export class StreamManagerLeader implements StreamManagerApi {
       this.#manager = manager;
       this.#endWaiting();
       onLeading();
+      onEvent({ type: 'stream-manager-leads', epoch: leadership.epoch });
       await aborted(AbortSignal.any([leadership.lost, signal, manager.inDoubt]));
       this.#manager = undefined;
       this.#isBetweenTerms = !leadership.lost.aborted;
+      onEvent({ type: 'stream-manager-ended', epoch: leadership.epoch });
       await manager.close();
     } finally {
       await this.#revoke(lease);
@@ -110,6 +113,20 @@ export class StreamManagerLeader implements StreamManagerApi {
   async sweep(options: { readonly includesFailed: boolean }): Promise<void> {
     await this.#options.beforeSweep?.();
     await (await this.#get()).sweep(options);
+  }
+
+  /** Absent while another one leads. */
+  async measure(): Promise<StreamMeasure | undefined> {
+    return this.isLeading ? await this.#manager!.measure() : undefined;
+  }
+
+  /** Of its leadership; absent while another one leads. */
+  get epoch(): number | undefined {
+    return this.#manager?.inDoubt.aborted === false ? this.#manager.epoch : undefined;
+  }
+
+  get isLeading(): boolean {
+    return this.epoch !== undefined;
   }
 
   /** Resolves when no repair is left to do now. */

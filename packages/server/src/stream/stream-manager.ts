@@ -22,6 +22,7 @@ import type {
   SealExtentMessage,
   StreamManagerApi
 } from './stream-manager-api.js';
+import type { StreamMeasure } from './stream-measure.js';
 import { type ExtentRecord, type StreamRecord, StreamTables } from './stream-tables.js';
 import { StreamUpkeep } from './stream-upkeep.js';
 import { UPKEEP_DEFAULTS, type UpkeepSettings } from './upkeep-settings.js';
@@ -238,6 +239,16 @@ export class StreamManager implements StreamManagerApi {
         });
       }
     }
+  }
+
+  get epoch(): number {
+    return this.#options.leadership.epoch;
+  }
+
+  /** For metrics. */
+  async measure(): Promise<StreamMeasure> {
+    const unknownLengthCount = this.#sealer.undecidedCount();
+    return { unknownLengthCount, ...(await this.#upkeep.measure()) };
   }
 
   /** See `StreamUpkeep.sweep`. */

@@ -15,6 +15,7 @@ import type {
 import type { MemberState, NodeRegistry } from './node-registry.js';
 import { type BalanceExtent, planRebalance } from './rebalance-plan.js';
 import { goodCount } from './repair-plan.js';
+import { measureExtents, type StreamMeasure } from './stream-measure.js';
 import { openUpkeepParts, type UpkeepParts, type UpkeepPartsOptions } from './upkeep-parts.js';
 
 /** Moves that wait for their turn at most: the next sweep finds more. */
@@ -178,6 +179,22 @@ export class StreamUpkeep implements MembershipApi {
   #viewOf({ status, ...state }: MemberState): Omit<MemberView, 'replicaCount' | 'replicaBytes'> {
     const { totalBytes = 0, freeBytes = 0, isFull = false } = status ?? {};
     return { ...state, totalBytes, freeBytes, isFull, scrub: this.#parts.scrubber.view(state.memberId) };
+  }
+
+  /** For metrics. */
+  async measure(): Promise<Omit<StreamMeasure, 'unknownLengthCount'>> {
+    const { tables, nodes, clock } = this.#options;
+    const { repair, orphans, scrubber } = this.#parts;
+    const extents = await measureExtents({
+      extents: tables.extents(),
+      wantedCount: nodes.replicaCount,
+      findMember: (memberId) => this.#registry.find(memberId),
+      isMissing: (extentId, memberId) => repair.missing.has(extentId, memberId),
+      scrubbedTo: scrubber.positions(),
+      clock
+    });
+    const { members } = await this.members();
+    return { ...extents, repair: repair.measure(), orphans: orphans.measure(), members };
   }
 
   async extents(message: ExtentsMessage): Promise<ExtentsAnswer> {
