@@ -1,6 +1,6 @@
 import { execFileSync, spawn } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';
-import { cpus, release, totalmem } from 'node:os';
+import { cpus, freemem, release, totalmem } from 'node:os';
 import { join } from 'node:path';
 import { ROOT } from '../test/support/store-process.js';
 
@@ -135,6 +135,16 @@ export async function seconds(work: () => unknown): Promise<number> {
   const start = process.hrtime.bigint();
   await work();
   return Number(process.hrtime.bigint() - start) / 1e9;
+}
+
+/**
+ * Uses half of the free memory, at most 8 GiB, once. A virtual machine gets memory from its host when it is touched first,
+ * at a few hundred MiB a second: whoever runs first would pay for all.
+ */
+export function touchMemory(): void {
+  const gibibytes = Math.floor(Math.min(8, freemem() / 2 ** 31));
+  const program = `const kept = []; for (let count = 0; count < ${gibibytes}; count++) kept.push(Buffer.alloc(2 ** 30, 1))`;
+  execFileSync(process.execPath, ['-e', program]);
 }
 
 /** Empties the kernel's page cache where we may, so that a read is cold; says whether it could. */
