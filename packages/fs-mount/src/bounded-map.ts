@@ -13,11 +13,13 @@ export class BoundedMap<Key extends {}, Value extends {}> {
   readonly #cache: LRUCache<Key, Value>;
 
   constructor(options: BoundedMapOptions<Value>) {
-    const { bytesOf, onRemoved } = options;
-    const dispose = onRemoved && { dispose: (value: Value) => onRemoved(value) };
-    this.#cache = bytesOf
-      ? new LRUCache<Key, Value>({ maxSize: options.limit, sizeCalculation: bytesOf, ...dispose })
-      : new LRUCache<Key, Value>({ max: options.limit, ...dispose });
+    const { limit, bytesOf, onRemoved } = options;
+    // A count would be given to `max`, but then the library clears lists of that length when the last entry is deleted.
+    this.#cache = new LRUCache<Key, Value>({
+      maxSize: limit,
+      sizeCalculation: bytesOf ?? (() => 1),
+      ...(onRemoved && { dispose: (value: Value) => onRemoved(value) })
+    });
   }
 
   get size(): number {
