@@ -9,11 +9,13 @@ export function holesIn(body: Uint8Array, offset: number): Omit<HolesResult, 'he
   const holes: { offset: number; length: number }[] = [];
   for (let at = offset; at < body.length; ) {
     const block = body.subarray(at, at + BLOCK_BYTES);
-    if (Buffer.compare(block, ZEROS.subarray(0, block.length)) !== 0) {
+    if (!isZeros(block)) {
       at = lastNonZero(body, at, at + block.length) + 1;
       continue;
     }
     let end = at;
+    while (end + BLOCK_BYTES <= body.length && isZeros(body.subarray(end, end + BLOCK_BYTES)))
+      end += BLOCK_BYTES;
     while (end < body.length && body[end] === 0) end++;
     if (end - at >= BLOCK_BYTES) {
       if (holes.length === LIMITS.listKeysMax) return { holes, nextOffset: at };
@@ -22,6 +24,22 @@ export function holesIn(body: Uint8Array, offset: number): Omit<HolesResult, 'he
     at = end;
   }
   return { holes };
+}
+
+/** How many bytes lie in holes. */
+export function holeBytesIn(body: Uint8Array): number {
+  let bytes = 0;
+  for (let offset: number | undefined = 0; offset !== undefined; ) {
+    const page: Omit<HolesResult, 'head'> = holesIn(body, offset);
+    bytes += page.holes.reduce((sum, { length }) => sum + length, 0);
+    offset = page.nextOffset;
+  }
+  return bytes;
+}
+
+/** Of at most a block. */
+function isZeros(bytes: Uint8Array): boolean {
+  return Buffer.compare(bytes, ZEROS.subarray(0, bytes.length)) === 0;
 }
 
 /** A run of zeros that a block begins or ends with may go on in the next one. */

@@ -10,6 +10,7 @@ import {
 } from '@stampede/server/api';
 import type { Clock } from '../clock.js';
 import { MemoryChanges } from './memory-changes.js';
+import { holeBytesIn } from './memory-holes.js';
 import type { SortedKeys } from './sorted-keys.js';
 
 /** A version of an object. `body` is never modified: a change makes a new one. */
@@ -187,6 +188,7 @@ export class MemoryState {
   }
 
   #place(bucket: MemoryBucket, key: string, version: NewVersion): ObjectHead {
+    const holeBytes = holeBytesIn(version.body);
     const head: ObjectHead = {
       bucket: bucket.name,
       key,
@@ -199,7 +201,8 @@ export class MemoryState {
       userMetadata: version.userMetadata,
       tags: version.tags,
       attributes: version.attributes,
-      crc32c: crc32c(version.body)
+      crc32c: crc32c(version.body),
+      ...(holeBytes > 0 && { holeBytes })
     };
     const stored = { head: structuredClone(head), body: version.body };
     bucket.objects.set(key, stored);

@@ -68,6 +68,8 @@ export interface ObjectHead {
   readonly attributes: PosixAttributes;
   /** CRC32C of all bytes; absent after an edit that left part of a slice. */
   readonly crc32c?: number;
+  /** How many of the bytes lie in holes and take no space; absent where none do, or nobody has counted. */
+  readonly holeBytes?: number;
 }
 
 export interface ReadResult {

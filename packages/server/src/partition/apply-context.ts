@@ -11,7 +11,14 @@ import { isSlice, type Piece } from './slice.js';
 import { decodePieces } from './slice-codec.js';
 import { SliceMap } from './slice-map.js';
 import { liveBytesDelta } from './slice-map-live-bytes.js';
-import { dropSliceRows, type SlicePageRow, type SliceRecord, storeSliceMap } from './slice-pages.js';
+import { holeBytesOf } from './slice-map-pieces.js';
+import {
+  dropSliceRows,
+  type SliceLayout,
+  type SlicePageRow,
+  type SliceRecord,
+  storeSliceMap
+} from './slice-pages.js';
 import { encodeUsage } from './small-records.js';
 
 export interface ApplyContextOptions {
@@ -82,7 +89,7 @@ export class ApplyContext extends RowView {
     const before = base ?? (record && this.open(record));
     const { map } = version;
     // Before the pages change, since the old map may load some of them only now.
-    this.countBytes(before?.map ?? SliceMap.empty, map);
+    const addedBytes = this.countBytes(before?.map ?? SliceMap.empty, map);
     const stored = storeSliceMap({
       map,
       newLayoutId: this.sequence,
@@ -102,7 +109,8 @@ export class ApplyContext extends RowView {
         tags: version.tags,
         attributes: version.attributes,
         crc32c: map.crc32c,
-        layout: stored.layout
+        layout: stored.layout,
+        holeBytes: holeBytesAfter(before?.record, { addedBytes, map, layout: stored.layout })
       },
       before?.record
     );
@@ -157,9 +165,14 @@ export class ApplyContext extends RowView {
     for (const { layoutId, pageNumber, value } of rows) this.rows.set(pageRow(layoutId, pageNumber), value);
   }
 
-  countBytes(before: SliceMap, after: SliceMap): void {
-    for (const [id, change] of liveBytesDelta(before, after))
+  /** Returns by how many bytes the new map has more in slices. */
+  countBytes(before: SliceMap, after: SliceMap): number {
+    let addedBytes = 0;
+    for (const [id, change] of liveBytesDelta(before, after)) {
       this.liveBytes.set(id, (this.liveBytes.get(id) ?? 0) + change);
+      addedBytes += change;
+    }
+    return addedBytes;
   }
 
   /** Counts pieces that stand in no map. */
@@ -174,6 +187,17 @@ export class ApplyContext extends RowView {
     const usage = { objectCount: objectCount + change.objectCount, bytes: bytes + change.bytes };
     this.put(usageRow(bucket), encodeUsage(usage));
   }
+}
+
+/** Without looking at pages that did not change. */
+function holeBytesAfter(
+  before: ObjectRecord | undefined,
+  after: { readonly addedBytes: number; readonly map: SliceMap; readonly layout: SliceLayout }
+): number | undefined {
+  if (after.layout.type === 'inline') return holeBytesOf(after.layout.pieces);
+  if (before && before.holeBytes === undefined) return undefined;
+  const sliceBytes = before ? before.size - before.holeBytes! : 0;
+  return after.map.size - sliceBytes - after.addedBytes;
 }
 
 export function versionIdOf(sequence: number): string {

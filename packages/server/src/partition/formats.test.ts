@@ -33,8 +33,10 @@ const RECORD: ObjectRecord = {
   tags: {},
   attributes: { mode: 0o100644 },
   crc32c: 0x0a0b0c0d,
-  layout: { type: 'inline', pieces: PIECES }
+  layout: { type: 'inline', pieces: PIECES },
+  holeBytes: 50
 };
+const PAGED: ObjectRecord = { ...RECORD, layout: { type: 'paged', layoutId: 41 }, holeBytes: 7 };
 const MUTATION: Mutation = {
   atMs: 1_750_000_000_000,
   requestId: 'r1',
@@ -72,6 +74,20 @@ const FORMATS: readonly {
     hex: '9c01b03030303030303030303030303030326103a461622d31cc96cb427977420dc00000aa746578742f706c61696e81a161a1318081a46d6f6465cd81a4ce0a0b0c0dc40e0102200780400864040302010132',
     value: RECORD,
     encode: () => encodeObjectRecord(RECORD),
+    decode: decodeObjectRecord
+  },
+  {
+    name: 'a row of an object of many slices',
+    hex: '9d01b03030303030303030303030303030326103a461622d31cc96cb427977420dc00000aa746578742f706c61696e81a161a1318081a46d6f6465cd81a4ce0a0b0c0d2907',
+    value: PAGED,
+    encode: () => encodeObjectRecord(PAGED),
+    decode: decodeObjectRecord
+  },
+  {
+    name: 'a row of an object of many slices whose holes nobody has counted',
+    hex: '9c01b03030303030303030303030303030326103a461622d31cc96cb427977420dc00000aa746578742f706c61696e81a161a1318081a46d6f6465cd81a4ce0a0b0c0d29',
+    value: { ...PAGED, holeBytes: undefined },
+    encode: () => encodeObjectRecord({ ...PAGED, holeBytes: undefined }),
     decode: decodeObjectRecord
   },
   {

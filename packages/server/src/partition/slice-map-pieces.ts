@@ -7,6 +7,13 @@ export function lengthOfPieces(pieces: Iterable<Piece>): number {
   return length;
 }
 
+/** How many of the bytes take no space. */
+export function holeBytesOf(pieces: Iterable<Piece>): number {
+  let length = 0;
+  for (const piece of pieces) if (!isSlice(piece)) length += piece.length;
+  return length;
+}
+
 /** Bytes [start, end) of a piece. A slice that is not whole loses its checksum. */
 export function cutPiece(piece: Piece, start: number, end: number): Piece {
   if (start === 0 && end === piece.length) return piece;

@@ -33,6 +33,43 @@ export const holes: Section = async (t, fixture) => {
     t.same(await holesOf(bucket, 300 * MIB), [], 'behind the end');
   });
 
+  await t.test('a head says how many bytes lie in holes', async (t) => {
+    const bucket = await fixture.bucket();
+    const { objects } = bucket.calls;
+    const says = async (name: string, holeBytes: number | undefined, key = 'k') => {
+      t.equal((await bucket.head(key)).holeBytes, holeBytes, name);
+      const page = await objects.list({ bucket: bucket.name, prefix: key });
+      t.equal(page.objects[0]!.holeBytes, holeBytes, `${name}: in a listing`);
+    };
+    await bucket.put('k', filled(300_000));
+    await says('none', undefined);
+    await edit(bucket, [{ type: 'punch', offset: 100_000, length: 50_000 }]);
+    await says('punched', 50_000);
+    await edit(bucket, [{ type: 'truncate', size: 120_000 }]);
+    await says('cut within it', 20_000);
+    await edit(bucket, [{ type: 'truncate', size: 120 * MIB }]);
+    await says('longer', 120 * MIB - 100_000);
+    await edit(bucket, [{ type: 'write', offset: 70 * MIB, length: 100_000 }], filled(100_000));
+    await says('written in the middle', 120 * MIB - 200_000);
+    // So many that they are kept apart from the object.
+    const offsets = Array.from({ length: 100 }, (_, index) => 80 * MIB + index * 100_000);
+    const steps = offsets.map((offset) => ({ type: 'write' as const, offset, length: 1000 }));
+    await edit(bucket, steps, filled(100_000));
+    await says('written in many places', 120 * MIB - 300_000);
+    await edit(bucket, [{ type: 'punch', offset: 80 * MIB, length: 5_000_000 }]);
+    await says('punched in many places', 120 * MIB - 250_000);
+    await objects.setAttributes({ ...bucket.at('k'), attributes: { mode: 0o100600 } });
+    await says('with other attributes', 120 * MIB - 250_000);
+    await objects.copy({ ...bucket.at('k'), to: { key: 'copy' } });
+    await says('copied', 120 * MIB - 250_000, 'copy');
+    await objects.rename({ ...bucket.at('copy'), to: { key: 'moved' } });
+    await says('moved', 120 * MIB - 250_000, 'moved');
+    await edit(bucket, [{ type: 'truncate', size: 60_000 }]);
+    await says('cut to bytes', undefined);
+    await bucket.put('moved', filled(10));
+    await says('replaced', undefined, 'moved');
+  });
+
   await t.test('many holes come in pages', async (t) => {
     const bucket = await fixture.bucket();
     const count = LIMITS.listKeysMax + 5;
