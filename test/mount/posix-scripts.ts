@@ -180,6 +180,31 @@ fcntl.lockf(f, fcntl.LOCK_EX, 10, 50); print(other(POSIX % 55), other(POSIX % 70
 fcntl.fcntl(f, 37, struct.pack('hhqqi', fcntl.F_WRLCK, 0, 0, 10, 0)); print(other(OFD), other(POSIX % 5), other(POSIX % 30)); os.close(f); print(other(OFD))`
   },
   {
+    name: 'holes take no space and are found, whoever has the file open',
+    linuxOnly: true,
+    script: `
+MIB = 1 << 20
+def taken(name): return round(os.stat(name).st_blocks * 512 / MIB, 1)
+def data(fd):
+    at, found = 0, []
+    while True:
+        try: at = os.lseek(fd, at, os.SEEK_DATA)
+        except OSError: return found
+        end = os.lseek(fd, at, os.SEEK_HOLE); found.append((at, end)); at = end
+fd = os.open('f', os.O_RDWR | os.O_CREAT)
+os.truncate(fd, 24 * MIB); print(taken('f'), data(fd))
+os.pwrite(fd, b'x' * MIB, 12 * MIB); print(taken('f'), data(fd))
+os.fsync(fd); print(taken('f'), data(fd))
+os.pwrite(fd, b'y' * MIB, 12 * MIB); os.fsync(fd); print(taken('f'))
+os.pwrite(fd, b'z' * MIB, 0); print(taken('f'), data(fd))
+subprocess.run(['fallocate', '-p', '-o', str(12 * MIB), '-l', str(MIB // 2), 'f'], check=True); print(taken('f'), data(fd))
+for line in ('cp f a', 'cp --sparse=always a b', 'tar cSf t f', 'mkdir x; tar xSf t -C x'):
+    subprocess.run(['sh', '-c', line], check=True)
+print([taken(name) for name in ('a', 'b', 't', 'x/f')])
+os.truncate(fd, MIB); print(taken('f'), data(fd)); os.truncate(fd, 0); print(taken('f'), data(fd)); os.close(fd)
+print(taken('f'), subprocess.run(['du', '-m', 'a'], capture_output=True, text=True).stdout)`
+  },
+  {
     name: 'space is said in numbers that hold together',
     script: `
 s = os.statvfs('.'); print(s.f_namemax, s.f_bsize > 0, s.f_blocks >= s.f_bfree >= s.f_bavail >= 0, s.f_files >= s.f_ffree > 0)

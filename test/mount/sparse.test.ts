@@ -127,9 +127,13 @@ os.fsync(f)
 view = mmap.mmap(f, 64 << 20)
 os.close(f)
 view[40 << 20:(40 << 20) + 6] = b'mapped'
+f, at = os.open('f', os.O_RDONLY), 40 << 20
+print(os.lseek(f, 0, os.SEEK_DATA) - at, os.lseek(f, at, os.SEEK_HOLE) - at == mmap.PAGESIZE)
+view[50 << 20] = 1
+print(os.lseek(f, 45 << 20, os.SEEK_DATA) == 50 << 20)
 subprocess.run(['cp', '--sparse=always', 'f', '../copy'], check=True)
 print(open('../copy', 'rb').read()[40 << 20:(40 << 20) + 6])`;
-  t.equal(await python(drive, script), "b'mapped'\n");
+  t.equal(await python(drive, script), "0 True\nTrue\nb'mapped'\n");
 });
 
 /** As `offset+length` of each stretch of bytes. */

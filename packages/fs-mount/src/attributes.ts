@@ -20,11 +20,21 @@ export interface Attributes {
   readonly linkCount: number;
   readonly rdev: number;
   readonly blockBytes: number;
-  /** In units of 512 bytes. */
+  /** In units of 512 bytes; holes take none. */
   readonly sectorCount: number;
+  /** There may be fewer sectors once what was written is stored: not to be remembered. */
+  readonly isGuess: boolean;
   readonly atime: Timestamp;
   readonly mtime: Timestamp;
   readonly ctime: Timestamp;
+}
+
+/** The space of one file, in bytes. */
+export interface FileSpace {
+  readonly size: number;
+  /** Those that are no hole. */
+  readonly takenBytes: number;
+  readonly isGuess: boolean;
 }
 
 /** What objects without POSIX attributes of their own show. */
@@ -46,25 +56,34 @@ export function attributesOfStat(
   defaults: AttributeDefaults
 ): Attributes {
   if (stat.type === 'directory') return attributesOfDirectory(stat.head, defaults);
-  return attributesOfFile(stat.head.attributes, stat.head.size, stat.head.modifiedAtMs, defaults);
+  const { attributes, size, holeBytes = 0, modifiedAtMs } = stat.head;
+  const space = { size, takenBytes: size - holeBytes, isGuess: false };
+  return attributesOfFile(attributes, space, modifiedAtMs, defaults);
 }
 
 export function attributesOfFile(
   attributes: PosixAttributes,
-  sizeBytes: number,
+  space: FileSpace,
   modifiedAtMs: number,
   defaults: AttributeDefaults
 ): Attributes {
   const type = (attributes.mode ?? 0) & S_IFMT || S_IFREG;
-  const size = type === S_IFLNK ? bytesOfName(attributes.symlinkTarget ?? '').byteLength : sizeBytes;
+  const linkBytes = type === S_IFLNK ? bytesOfName(attributes.symlinkTarget ?? '').byteLength : undefined;
   const mode = type | ((attributes.mode ?? 0o666 & ~defaults.umask) & 0o7777);
-  return withTimes(attributes, modifiedAtMs, { mode, size, defaults });
+  return withTimes(attributes, modifiedAtMs, {
+    mode,
+    size: linkBytes ?? space.size,
+    takenBytes: linkBytes ?? space.takenBytes,
+    isGuess: space.isGuess,
+    defaults
+  });
 }
 
 function attributesOfDirectory(head: ObjectHead | undefined, defaults: AttributeDefaults): Attributes {
   const attributes = head?.attributes ?? {};
   const mode = S_IFDIR | ((attributes.mode ?? 0o777 & ~defaults.umask) & 0o7777);
-  return withTimes(attributes, head?.modifiedAtMs ?? defaults.mountedAtMs, { mode, size: 0, defaults });
+  const space = { size: 0, takenBytes: 0, isGuess: false };
+  return withTimes(attributes, head?.modifiedAtMs ?? defaults.mountedAtMs, { mode, ...space, defaults });
 }
 
 /** One literal, as it is made for every stat(2): V8 keeps objects that are spread together until its next full collection. */
@@ -74,8 +93,10 @@ function withTimes(
   {
     mode,
     size,
+    takenBytes,
+    isGuess,
     defaults
-  }: { readonly mode: number; readonly size: number; readonly defaults: AttributeDefaults }
+  }: FileSpace & { readonly mode: number; readonly defaults: AttributeDefaults }
 ): Attributes {
   const mtime = attributes.mtime ?? timestampOfMs(modifiedAtMs);
   return {
@@ -87,7 +108,8 @@ function withTimes(
     linkCount: 1,
     rdev: attributes.rdev ?? 0,
     blockBytes: BLOCK_BYTES_PREFERRED,
-    sectorCount: Math.ceil(size / SECTOR_BYTES),
+    sectorCount: Math.ceil(takenBytes / SECTOR_BYTES),
+    isGuess,
     atime: attributes.atime ?? mtime,
     mtime,
     ctime: attributes.ctime ?? timestampOfMs(modifiedAtMs)

@@ -19,7 +19,8 @@ const head: ObjectHead = {
     atime: { seconds: 1, nanoseconds: 2 },
     ctime: { seconds: 1, nanoseconds: 3 }
   },
-  crc32c: 7
+  crc32c: 7,
+  holeBytes: 2
 };
 
 t.test('keeps what a drive shows of an object', async (t) => {

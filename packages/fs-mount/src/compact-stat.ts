@@ -1,5 +1,7 @@
 import type { ObjectHead, StatResult, Timestamp } from '@stampede/client';
 
+type Mutable<Type> = { -readonly [Name in keyof Type]: Type[Name] };
+
 const NONE: Readonly<Record<string, never>> = Object.freeze({});
 
 /**
@@ -18,7 +20,7 @@ export class StatCompactor {
   #compactHead(head: ObjectHead): ObjectHead {
     if (head.bucket !== this.#bucket) this.#bucket = head.bucket;
     if (head.contentType !== this.#contentType) this.#contentType = head.contentType;
-    return {
+    const compact: Mutable<ObjectHead> = {
       bucket: this.#bucket,
       key: head.key,
       versionId: head.versionId,
@@ -31,6 +33,8 @@ export class StatCompactor {
       tags: orNone(head.tags),
       attributes: compactAttributes(head.attributes)
     };
+    if (head.holeBytes !== undefined) compact.holeBytes = head.holeBytes;
+    return compact;
   }
 }
 

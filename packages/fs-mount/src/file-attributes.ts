@@ -1,5 +1,11 @@
 import type { ObjectHead, PosixAttributes } from '@stampede/client';
-import { type AttributeDefaults, type Attributes, attributesOfFile, timestampOfMs } from './attributes.js';
+import {
+  type AttributeDefaults,
+  type Attributes,
+  attributesOfFile,
+  type FileSpace,
+  timestampOfMs
+} from './attributes.js';
 import type { Clock } from './clock.js';
 import type { LayerStack } from './layer-stack.js';
 import { withChanges } from './with-changes.js';
@@ -28,8 +34,8 @@ export class FileAttributes {
     return this.#posix;
   }
 
-  of(sizeBytes: number, defaults: AttributeDefaults): Attributes {
-    return attributesOfFile(this.#posix, sizeBytes, this.#modifiedAtMs, defaults);
+  of(space: FileSpace, defaults: AttributeDefaults): Attributes {
+    return attributesOfFile(this.#posix, space, this.#modifiedAtMs, defaults);
   }
 
   /** The file goes on with another stored version. */

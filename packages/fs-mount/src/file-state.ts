@@ -77,8 +77,11 @@ export class FileState implements RangedFile, WrittenFile {
   }
 
   attributes(): Attributes {
-    const all = this.#attributes.of(this.size, this.#services.defaults);
-    return this.isDetached ? { ...all, linkCount: 0 } : all;
+    const { size, base, isDetached } = this;
+    // A local copy does not know its holes.
+    const space = isDetached ? { size, takenBytes: size, isGuess: false } : this.layers.spaceOver(base, size);
+    const all = this.#attributes.of(space, this.#services.defaults);
+    return isDetached ? { ...all, linkCount: 0 } : all;
   }
 
   /** Copies bytes from `offset` on into `into`; returns how many, fewer only at the end of the file. */

@@ -188,7 +188,9 @@ class Run {
     const files = objects.filter(({ key }) => !key.endsWith('/'));
     const expected = this.#model.paths().filter((path) => !this.#model.isDirectory(path));
     assert.deepEqual(files.map(({ key }) => `/${key}`).sort(), [...expected].sort());
-    for (const { key, size } of files) {
+    for (const { key, size, holeBytes = 0 } of files) {
+      const { sectorCount, isGuess } = await fileSystem.getattr(`/${key}`);
+      assert.deepEqual([sectorCount, isGuess], [Math.ceil((size - holeBytes) / 512), false], key);
       const { body } = await store.direct.objects.read({ bucket: BUCKET, key });
       const { content } = this.#model.file(`/${key}`)!;
       assert.equal(size, content.length);
@@ -287,8 +289,11 @@ class Run {
 
   async #stat(path: string): Promise<void> {
     if (!this.#model.exists(path)) return same(this.#drive.fileSystem.getattr(path), 'ENOENT');
-    const { size } = await this.#drive.fileSystem.getattr(path);
-    assert.equal(size, this.#model.file(path)?.content.length ?? 0, path);
+    const { size, sectorCount } = await this.#drive.fileSystem.getattr(path);
+    const content = this.#model.file(path)?.content ?? new Uint8Array(0);
+    assert.equal(size, content.length, path);
+    const byteCount = Buffer.from(content).filter((byte) => byte !== 0).length;
+    assert.ok(sectorCount * 512 >= byteCount, `${path}: ${sectorCount} sectors for ${byteCount} bytes`);
   }
 }
 

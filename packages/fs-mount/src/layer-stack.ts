@@ -1,4 +1,6 @@
 import type { ObjectHead, PosixAttributes } from '@stampede/client';
+import type { FileSpace } from './attributes.js';
+import { spaceOf } from './file-space.js';
 import { Layer } from './layer.js';
 import { withChanges } from './with-changes.js';
 import type { WriteMemory } from './write-memory.js';
@@ -71,6 +73,11 @@ export class LayerStack {
     for (const layer of this.#topDown().reverse())
       size = Math.max(Math.min(size, layer.cutAt ?? size), layer.writtenEnd);
     return size;
+  }
+
+  /** The space of the file, which has `size` bytes. */
+  spaceOver(head: ObjectHead | undefined, size: number): FileSpace {
+    return spaceOf(head, this.#topDown().reverse(), size);
   }
 
   attributesOver(head: ObjectHead): PosixAttributes {

@@ -21,6 +21,11 @@ export class RangeSet {
     return this.#ranges.at(-1)?.end ?? 0;
   }
 
+  /** How many bytes lie in the ranges. */
+  get bytes(): number {
+    return this.#ranges.reduce((sum, { start, end }) => sum + end - start, 0);
+  }
+
   all(): readonly { readonly start: number; readonly end: number }[] {
     return this.#ranges;
   }

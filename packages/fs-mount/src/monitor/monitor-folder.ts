@@ -57,6 +57,7 @@ export class MonitorFolder {
       blockBytes: BLOCK_BYTES,
       // With fewer cp(1) would look for holes.
       sectorCount: size / 512,
+      isGuess: false,
       atime: now,
       mtime: now,
       ctime: now

@@ -127,10 +127,11 @@ export class ReplyWriter {
     const layout = REPLY.fuse_entry_out;
     this.u64(at + layout.nodeid, nodeId);
     this.u64(at + layout.generation, 0);
+    const ofAttributes = attributes.isGuess ? NO_TIME : validity;
     this.u64(at + layout.entry_valid, validity.seconds);
-    this.u64(at + layout.attr_valid, validity.seconds);
+    this.u64(at + layout.attr_valid, ofAttributes.seconds);
     this.u32(at + layout.entry_valid_nsec, validity.nanoseconds);
-    this.u32(at + layout.attr_valid_nsec, validity.nanoseconds);
+    this.u32(at + layout.attr_valid_nsec, ofAttributes.nanoseconds);
     this.attributes(at + layout.attr, ino, attributes);
   }
 
@@ -143,8 +144,9 @@ export class ReplyWriter {
 
   attrOut(at: number, { ino, attributes, validity }: Omit<Entry, 'nodeId'>): void {
     const layout = REPLY.fuse_attr_out;
-    this.u64(at + layout.attr_valid, validity.seconds);
-    this.u32(at + layout.attr_valid_nsec, validity.nanoseconds);
+    const ofAttributes = attributes.isGuess ? NO_TIME : validity;
+    this.u64(at + layout.attr_valid, ofAttributes.seconds);
+    this.u32(at + layout.attr_valid_nsec, ofAttributes.nanoseconds);
     this.u32(at + layout.attr_valid_nsec + 4, 0);
     this.attributes(at + layout.attr, ino, attributes);
   }

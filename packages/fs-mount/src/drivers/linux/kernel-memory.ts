@@ -94,6 +94,16 @@ export class KernelMemory implements ChangeListener {
     await this.#lanes?.bytes.addAndWait({ type: 'bytes', id, offset, length });
   }
 
+  /**
+   * Resolves when the kernel has written what mappings changed from the offset on, which it does before it drops pages;
+   * false where it cannot be told to.
+   */
+  async collectBytes(node: Node, offset: number): Promise<boolean> {
+    if (!this.#lanes) return false;
+    await this.forgetBytes(node, offset, 0);
+    return true;
+  }
+
   /** Whether the kernel is yet to be told that the file changed. */
   isBehind(node: Node): boolean {
     return this.#lanes?.names.isWaiting({ type: 'attributes', id: node.id }) ?? false;

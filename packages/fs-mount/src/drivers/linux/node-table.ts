@@ -169,6 +169,17 @@ export class NodeTable {
     return count;
   }
 
+  /** Numbers of the file by which a program may have mapped it to write to it. */
+  mappableOf(node: Node): Node[] {
+    const found: Node[] = [];
+    const waiting = [this.latest(node)];
+    for (let one = waiting.pop(); one; one = waiting.pop()) {
+      if (one.mappableCount > 0) found.push(one);
+      if (one.predecessors) waiting.push(...one.predecessors);
+    }
+    return found;
+  }
+
   /** What is below moves along. Whatever has the new name must have been removed from it. */
   move(node: Node, parent: Node, name: string): void {
     const before = node.parent;

@@ -55,11 +55,19 @@ export class RangeOperations {
     const { handle, node } = handles.file(request.u64(layout.fh));
     const offset = request.u64(layout.offset);
     const wanted = request.u32(layout.whence) === SEEK_DATA ? 'data' : 'hole';
-    // What a mapping has changed is not here yet, so nothing of the file is surely a hole.
-    const found =
-      node.mappableCount > 0 ? wholeSeek(handle, offset, wanted) : await handle.seek(offset, wanted);
+    const found = (await this.#collectMapped(node, offset))
+      ? await handle.seek(offset, wanted)
+      : wholeSeek(handle, offset, wanted);
     replies.writer.u64(BODY + REPLY.fuse_lseek_out.offset, found);
     replies.send(request.unique, REPLY.fuse_lseek_out.bytes);
+  }
+
+  /** What a mapping has changed is not here by itself; false where it cannot be had, and nothing is surely a hole. */
+  async #collectMapped(node: Node, offset: number): Promise<boolean> {
+    const { nodes, memory } = this.#context;
+    for (const mapped of nodes.mappableOf(node))
+      if (!(await memory.collectBytes(mapped, offset))) return false;
+    return true;
   }
 
   async #copyFileRange(request: Request): Promise<void> {
