@@ -205,6 +205,20 @@ os.truncate(fd, MIB); print(taken('f'), data(fd)); os.truncate(fd, 0); print(tak
 print(taken('f'), subprocess.run(['du', '-m', 'a'], capture_output=True, text=True).stdout)`
   },
   {
+    name: 'a file that never has a name',
+    linuxOnly: true,
+    script: `
+fd = os.open('.', os.O_TMPFILE | os.O_EXCL | os.O_RDWR, 0o640)
+os.write(fd, b'nameless' * 1000); os.pwrite(fd, b'N', 0); os.fsync(fd)
+s = os.fstat(fd); print(oct(s.st_mode), s.st_nlink, s.st_size, os.listdir('.'))
+print(os.pread(fd, 10, 0)); os.ftruncate(fd, 3); os.fchmod(fd, 0o600); print(os.pread(fd, 10, 0), oct(os.fstat(fd).st_mode))
+view = mmap.mmap(fd, 3); view[0:1] = b'M'; view.flush(); print(os.pread(fd, 10, 0))
+told(lambda: os.link(f'/proc/self/fd/{fd}', 'named', follow_symlinks=True))
+again = os.open(f'/proc/self/fd/{fd}', os.O_RDONLY); os.close(fd); print(os.read(again, 10), os.fstat(again).st_nlink); os.close(again)
+others = [os.open('.', os.O_TMPFILE | os.O_EXCL | os.O_WRONLY) for _ in range(3)]
+print(len({os.fstat(other).st_ino for other in others}), os.listdir('.'))`
+  },
+  {
     name: 'space is said in numbers that hold together',
     script: `
 s = os.statvfs('.'); print(s.f_namemax, s.f_bsize > 0, s.f_blocks >= s.f_bfree >= s.f_bavail >= 0, s.f_files >= s.f_ffree > 0)

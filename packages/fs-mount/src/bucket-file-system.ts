@@ -109,6 +109,15 @@ export class BucketFileSystem implements FileSystem {
     return this.#openState(state, options);
   }
 
+  async createNameless(_directory: string, mode: number, options: CreateOptions = {}): Promise<FileHandle> {
+    this.#assertWritable();
+    const { files, newReadAhead } = this.#parts;
+    const state = files.createNameless({ mode: S_IFREG | (mode & 0o7777), ...options.owner });
+    const handle = await this.#openState(state, options);
+    await state.detach(newReadAhead());
+    return handle;
+  }
+
   async truncate(path: string, size: number): Promise<void> {
     this.#assertWritable();
     const state = this.#stateOf(await this.#get(path), path);

@@ -78,6 +78,8 @@ export interface FileSystem {
   open(path: string, options?: OpenOptions): Promise<FileHandle>;
   /** Opens a new file, or the existing one unless `exclusive`. A new one is stored with its first commit. */
   create(path: string, mode: number, options?: CreateOptions): Promise<FileHandle>;
+  /** Opens a new file of a directory that never has a name; nothing of it reaches the store. */
+  createNameless(directory: string, mode: number, options?: CreateOptions): Promise<FileHandle>;
   /** Gives an open file a further name, for a driver to speak of it; `unlink` takes it back. */
   keepAlias(path: string, handle: FileHandle): void;
   isOpen(path: string): Promise<boolean>;

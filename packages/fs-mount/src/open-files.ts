@@ -47,6 +47,11 @@ export class OpenFiles {
     return this.#add(new FileState(this.#options.services, key, attributes));
   }
 
+  /** The state of a file that no key leads to: its owner must detach it. */
+  createNameless(attributes: PosixAttributes): FileState {
+    return new FileState(this.#options.services, '', attributes);
+  }
+
   under(prefix: string): FileState[] {
     return [...this.#states.values()].filter((state) => state.key.startsWith(prefix));
   }

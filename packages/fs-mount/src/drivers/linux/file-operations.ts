@@ -4,8 +4,8 @@ import type { FileHandle } from '../../file-handle.js';
 import type { FileState } from '../../file-state.js';
 import type { OpenOptions } from '../../file-system.js';
 import type { AttributeOperations } from './attribute-operations.js';
-import { FOPEN, OPCODE, REQUEST_FLAG } from './fuse-constants.js';
-import { REPLY } from './fuse-replies.js';
+import { FOPEN, NEWER_OPCODE, OPCODE, REQUEST_FLAG } from './fuse-constants.js';
+import { NO_TIME, REPLY } from './fuse-replies.js';
 import { REQUEST, type Request } from './fuse-requests.js';
 import type { NameOperations } from './name-operations.js';
 import { aliasFor, type CachedPages, type Node } from './node-table.js';
@@ -48,6 +48,7 @@ export class FileOperations {
     return {
       [OPCODE.FUSE_OPEN]: (request) => this.#open(request),
       [OPCODE.FUSE_CREATE]: (request) => this.#create(request),
+      [NEWER_OPCODE.FUSE_TMPFILE]: (request) => this.#createNameless(request),
       [OPCODE.FUSE_READ]: (request) => this.#read(request),
       [OPCODE.FUSE_WRITE]: (request) => this.#write(request),
       [OPCODE.FUSE_FLUSH]: (request) => this.#flush(request),
@@ -151,6 +152,31 @@ export class FileOperations {
       return { told, node, fh };
     };
     const { told, node, fh } = await paths.shared(() => nodes.pathIn(parent, name), create);
+    if (replies.created(request.unique, told, { fh, flags: appendFlag(flags) })) return;
+    nodes.forget(node.id, 1);
+    await this.#close(fh);
+  }
+
+  async #createNameless(request: Request): Promise<void> {
+    const { nodes, fileSystem, handles, paths, replies, passthrough } = this.#context;
+    const layout = REQUEST.fuse_create_in;
+    const flags = request.u32(layout.flags);
+    const mode = request.u32(layout.mode);
+    if ((flags & O_EXCL) === 0)
+      throw new FileSystemError('EOPNOTSUPP', 'a file that may get its name later gets one at once');
+    const parent = nodes.get(request.nodeId);
+    const create = async (directory: string) => {
+      const { uid, gid } = await this.#names.ownerIn(parent, request);
+      return fileSystem.createNameless(directory, mode, { ...openOptions(flags), owner: { uid, gid } });
+    };
+    const handle = await paths.shared(() => nodes.pathOf(parent), create);
+    const node = nodes.addNameless();
+    node.openCount++;
+    node.cached = pagesOf(handle.state);
+    fileSystem.keepAlias(nodes.pathOf(node), handle);
+    const way = passthrough.enterCreated(node);
+    const fh = handles.addFile({ node, handle, mode: way, isMappable: isMappable(flags) });
+    const told = { node, attributes: handle.attributes(), validity: NO_TIME };
     if (replies.created(request.unique, told, { fh, flags: appendFlag(flags) })) return;
     nodes.forget(node.id, 1);
     await this.#close(fh);

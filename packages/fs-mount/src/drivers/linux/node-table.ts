@@ -124,6 +124,15 @@ export class NodeTable {
     return node;
   }
 
+  /** The node of a file that has no name; counts that the kernel is told of it. */
+  addNameless(): Node {
+    const node = newNode(this.#freeId(this.root, ''), '', undefined);
+    node.path = aliasFor(node);
+    node.lookupCount = 1;
+    this.#nodes.set(node.id, node);
+    return node;
+  }
+
   /** The kernel has forgotten `count` of the times it was told. */
   forget(id: number, count: number): void {
     const node = this.#nodes.get(id);
