@@ -70,10 +70,10 @@ export function showRoles(registry: MetricRegistry, roles: MonitoredRoles): void
       gauges.set('leader', Number(epoch !== undefined), { role });
       if (epoch !== undefined) gauges.set('leader_epoch', epoch, { role });
     }
-    for (const { memberId: member, freeBytes, totalBytes, isFull, extentCount } of roles.nodeStatuses()) {
+    for (const { memberId: member, freeBytes, totalBytes, room, extentCount } of roles.nodeStatuses()) {
       gauges.set('disk_free_bytes', freeBytes, { member });
       gauges.set('disk_total_bytes', totalBytes, { member });
-      gauges.set('disk_full', Number(isFull), { member });
+      gauges.set('disk_full', Number(room !== 'bytes'), { member });
       gauges.set('node_extents', extentCount, { member });
     }
     partitions.show(roles.measurePartitions());

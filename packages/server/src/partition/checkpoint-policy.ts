@@ -29,6 +29,18 @@ export function isCheckpointDue(state: LogState, liveBytes: LiveBytes, limits: C
   return deadBytes > limits.deadBytesMax;
 }
 
+/** What a store that is full gives back when asked: the last extent of the log, too, when enough of it is unused. */
+export function isRollDue(
+  extents: readonly StreamExtent[],
+  liveBytes: LiveBytes,
+  deadBytesMin: number
+): boolean {
+  const last = extents.at(-1);
+  if (!last) return false;
+  const deadBytes = last.length - liveBytes.of(last.extentId);
+  return deadBytes > deadBytesMin && deadBytes > last.length / 4;
+}
+
 /** Where the extents of the log that lie before a checkpoint go: away when nothing uses them, else to the data. */
 export function sortCoveredExtents(
   extents: readonly StreamExtent[],

@@ -26,6 +26,8 @@ class ScriptedStream {
   }
 
   async releaseExtents() {}
+
+  async sealOpenExtent() {}
 }
 
 function start() {

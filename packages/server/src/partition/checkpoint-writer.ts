@@ -1,3 +1,4 @@
+import { type ExtentId, isStoreError } from '../api/index.js';
 import type { BlockLocation, OwnedStream } from '../stream/index.js';
 import {
   type Checkpoint,
@@ -12,6 +13,8 @@ import type { PartitionIndex, Row } from './partition-index.js';
 
 const BLOCK_BYTES = 1024 * 1024;
 const BLOCKS_IN_FLIGHT_MAX = 2;
+/** So many blocks may use all of the reserve of a full store; a larger checkpoint must leave some for deletions. */
+const URGENT_BLOCKS = 4;
 
 export interface PartitionStreams {
   readonly metadata: OwnedStream;
@@ -59,7 +62,7 @@ export class CheckpointWriter {
     await index.synced();
     const { position, rows } = await index.snapshot();
     if (!position) return;
-    const written = await this.#writeRows(rows);
+    const written = await this.#writeOrGiveBack(rows);
     const { sequence, extentId, offset } = position;
     await this.#publish({ ...written, position: { sequence, extentId, offset } });
     await this.release();
@@ -68,7 +71,8 @@ export class CheckpointWriter {
   /** Writes the first root of a new partition. */
   async writeRoot(root: PartitionRoot): Promise<void> {
     this.#rootNumber += 1;
-    await this.#options.streams.metadata.append({ sequence: this.#rootNumber, parts: [encodeRoot(root)] });
+    const parts = [encodeRoot(root)];
+    await this.#options.streams.metadata.append({ sequence: this.#rootNumber, parts, use: 'frees' });
     this.#root = root;
   }
 
@@ -90,9 +94,30 @@ export class CheckpointWriter {
     await streams.data.releaseExtents(unused.map(({ extentId }) => extentId));
   }
 
-  async #writeRows(rows: AsyncIterable<Row>): Promise<Omit<Checkpoint, 'position'>> {
+  /** What there was no space for shall not take the space of what could make some. */
+  async #writeOrGiveBack(rows: AsyncIterable<Row>): Promise<Omit<Checkpoint, 'position'>> {
     const { checkpoint: stream } = this.#options.streams;
+    const earlier = new Set<ExtentId>(stream.extents().map(({ extentId }) => extentId));
     const locations: Promise<BlockLocation>[] = [];
+    try {
+      return await this.#writeRows(rows, locations);
+    } catch (error) {
+      await Promise.allSettled(locations);
+      if (isStoreError(error, 'NoSpace')) {
+        await stream.sealOpenExtent();
+        const all = stream.extents().map(({ extentId }) => extentId);
+        await stream.releaseExtents(all.filter((id) => !earlier.has(id)));
+      }
+      throw error;
+    }
+  }
+
+  /** `locations` has what is in flight. */
+  async #writeRows(
+    rows: AsyncIterable<Row>,
+    locations: Promise<BlockLocation>[]
+  ): Promise<Omit<Checkpoint, 'position'>> {
+    const { checkpoint: stream } = this.#options.streams;
     let first: BlockLocation | undefined;
     let rowCount = 0;
     let rowBytes = 0;
@@ -100,7 +125,9 @@ export class CheckpointWriter {
     const append = async (block: readonly Row[]): Promise<void> => {
       blockCount += 1;
       this.#blockNumber += 1;
-      const appended = stream.append({ sequence: this.#blockNumber, parts: [encodeCheckpointBlock(block)] });
+      const use = blockCount <= URGENT_BLOCKS ? 'frees' : 'changes';
+      const parts = [encodeCheckpointBlock(block)];
+      const appended = stream.append({ sequence: this.#blockNumber, parts, use });
       // When an earlier one fails nobody waits for this one any more.
       appended.catch(() => undefined);
       locations.push(appended);

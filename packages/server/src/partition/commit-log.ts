@@ -1,8 +1,6 @@
-import type { BlockLocation, OwnedStream } from '../stream/index.js';
+import type { AppendBlock, BlockLocation, OwnedStream } from '../stream/index.js';
 
-export interface LogEntry<Result> {
-  readonly sequence: number;
-  readonly parts: readonly Uint8Array[];
+export interface LogEntry<Result> extends AppendBlock {
   /** Called once the block is durable, and in the order of the appends. */
   readonly apply: (location: BlockLocation) => Result | Promise<Result>;
 }
@@ -25,7 +23,7 @@ export class CommitLog {
   }
 
   /** Resolves with what `apply` gave. Fails as `OwnedStream.append`; then it was not applied. */
-  append<Result>({ sequence, parts, apply }: LogEntry<Result>): Promise<Result> {
+  append<Result>({ apply, ...block }: LogEntry<Result>): Promise<Result> {
     return new Promise((resolve, reject) => {
       const waiting: Waiting = { outcome: undefined };
       this.#queue.push(waiting);
@@ -33,7 +31,7 @@ export class CommitLog {
         waiting.outcome = outcome;
         this.#drain();
       };
-      this.#stream.append({ sequence, parts }).then(
+      this.#stream.append(block).then(
         (location) =>
           settle(() => {
             try {

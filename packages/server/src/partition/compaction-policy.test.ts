@@ -2,7 +2,13 @@ import t from 'tap';
 import { extentId } from '../api/index.js';
 import { type CompactionLimits, chooseCompaction } from './compaction-policy.js';
 
-const LIMITS: CompactionLimits = { spaceFactorMax: 1.2, slackBytes: 0, unusedPartMin: 0.1, extentsMax: 3 };
+const LIMITS: CompactionLimits = {
+  spaceFactorMax: 1.2,
+  slackBytes: 0,
+  unusedPartMin: 0.1,
+  extentsMax: 3,
+  movedBytesMax: Number.POSITIVE_INFINITY
+};
 
 /** Extents of 100 bytes, by the bytes in use of each. */
 const CASES: readonly {
@@ -18,6 +24,18 @@ const CASES: readonly {
   { name: 'the least used first, no more than it takes', used: [100, 20, 100, 90], chosen: [2] },
   { name: 'several', used: [10, 20, 30, 100, 100], chosen: [1, 2, 3] },
   { name: 'no more than a pass takes', used: [10, 10, 10, 10, 10], chosen: [1, 2, 3] },
+  {
+    name: 'no more than there is room for',
+    used: [20, 30, 40, 100],
+    limits: { movedBytesMax: 60 },
+    chosen: [1, 2]
+  },
+  {
+    name: 'one that is larger than there is room for',
+    used: [80],
+    limits: { spaceFactorMax: 1, movedBytesMax: 60 },
+    chosen: [1]
+  },
   { name: 'not what goes by itself', used: [0, 100], chosen: [] },
   { name: 'not within the slack', used: [10], limits: { slackBytes: 100 }, chosen: [] },
   { name: 'not what gives too little', used: [95, 95, 95], limits: { spaceFactorMax: 1 }, chosen: [] },

@@ -9,6 +9,8 @@ export interface CompactionLimits {
   readonly unusedPartMin: number;
   /** In one pass over the index. */
   readonly extentsMax: number;
+  /** Bytes that are written again before any extent may have gone; of one extent they may be more. */
+  readonly movedBytesMax: number;
 }
 
 export interface CompactionInput {
@@ -26,7 +28,7 @@ export interface CompactionInput {
  */
 export function chooseCompaction(
   { extents, liveBytes, isStuck }: CompactionInput,
-  { spaceFactorMax, slackBytes, unusedPartMin, extentsMax }: CompactionLimits
+  { spaceFactorMax, slackBytes, unusedPartMin, extentsMax, movedBytesMax }: CompactionLimits
 ): readonly ExtentId[] {
   let totalBytes = 0;
   let usedBytes = 0;
@@ -42,10 +44,13 @@ export function chooseCompaction(
     .filter((extent) => usedPart(extent) <= 1 - unusedPartMin)
     .sort((a, b) => usedPart(a) - usedPart(b));
   const chosen: ExtentId[] = [];
+  let movedBytes = 0;
   for (const extent of candidates) {
     if (totalBytes <= boundBytes || chosen.length === extentsMax) break;
-    chosen.push(extent.extentId);
     // What is used of it is written again.
+    movedBytes += liveBytes(extent.extentId);
+    if (movedBytes > movedBytesMax && chosen.length > 0) break;
+    chosen.push(extent.extentId);
     totalBytes -= extent.length - liveBytes(extent.extentId);
   }
   return chosen;

@@ -33,7 +33,7 @@ export function growthOf(partition: RangePartition, view: RowView, growth: Growt
   if (bytes <= 0) return undefined;
   const { quotaBytes } = view.bucket(bucket).settings;
   if (quotaBytes === null || quotaBytes === undefined) return undefined;
-  if (view.usage(bucket).bytes + partition.growingBytes(bucket) + bytes > quotaBytes)
+  if (view.usage(bucket).bytes + partition.growing.of(bucket) + bytes > quotaBytes)
     throw new StoreError(
       'QuotaExceeded',
       `The bucket ${bucket} may hold ${quotaBytes} bytes. Delete something, or raise its quota.`

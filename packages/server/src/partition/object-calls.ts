@@ -6,8 +6,9 @@ import { checkDescription, describe, givenIn, NO_DESCRIPTION, withoutXattrs } fr
 import { holesOf } from './holes.js';
 import { listPage, statPath, usageOf } from './listing.js';
 import type { MutationStep } from './mutation.js';
+import type { Decided, Decision } from './mutation-request.js';
 import { headOf, type ObjectRecord } from './object-record.js';
-import type { Decided, Decision, RangePartition } from './range-partition.js';
+import type { RangePartition } from './range-partition.js';
 import { lookUpAndRead, readPieces } from './read-pieces.js';
 import { after, bucketRow, objectRow, objectRows } from './row-key.js';
 import type { Piece } from './slice.js';

@@ -1,6 +1,6 @@
 import { isStoreError, LIMITS, type MemberId, type StampStatus, StoreError } from '../api/index.js';
 import type { MetaStore } from '../coordination/index.js';
-import { isCheckpointDue } from './checkpoint-policy.js';
+import { isCheckpointDue, isRollDue } from './checkpoint-policy.js';
 import type { OnPartitionEvent } from './partition-event.js';
 import { type LoadedPartition, loadPartition, type PartitionLoaderOptions } from './partition-loader.js';
 import { type PartitionRange, takeRange } from './partition-map.js';
@@ -29,8 +29,14 @@ const RELOAD_MS_MIN = 100;
 const RELOAD_MS_MAX = 5000;
 const PAGE_ROWS = 1000;
 const INDEX_FREE_BYTES_MIN = 64 * 1024 * 1024;
+const INDEX_FREE_PART_MIN = 1 / 50;
 /** Of the log: unused, before a checkpoint is made only to give them back. */
 const DEAD_EXTENTS_MAX = 2;
+/** The same when the store is full, unless the checkpoint takes more itself. */
+const DEAD_BYTES_MAX_FULL = 256 * 1024;
+/** Before a checkpoint is tried again for which there was no space. */
+const FULL_PAUSE_MS_MIN = 1000;
+const FULL_PAUSE_MS_MAX = 30_000;
 
 interface Loaded extends LoadedPartition {
   readonly epoch: number;
@@ -50,6 +56,8 @@ export class PartitionHost {
   #loading: Promise<void> | undefined;
   #loadFailure: StoreError | undefined;
   #isRebuild = false;
+  #checkpointPauseMs = FULL_PAUSE_MS_MIN;
+  #noCheckpointBeforeMs = 0;
   #upkeep: Promise<unknown> = Promise.resolve();
 
   private constructor(options: PartitionHostOptions) {
@@ -276,23 +284,42 @@ export class PartitionHost {
 
   async #hasSpaceForIndex(): Promise<boolean> {
     const nodes = await this.#options.layer.summary();
-    return nodes.some(({ freeBytes }) => freeBytes > INDEX_FREE_BYTES_MIN);
+    return nodes.some(
+      ({ freeBytes, totalBytes }) =>
+        freeBytes > Math.min(INDEX_FREE_BYTES_MIN, totalBytes * INDEX_FREE_PART_MIN)
+    );
   }
 
   async #checkpointIfDue(loaded: Loaded): Promise<void> {
+    const { clock, layer } = this.#options;
+    if (clock.monotonicMs() < this.#noCheckpointBeforeMs) return;
     const { partition, streams, checkpoints } = loaded;
-    const state = {
-      recordBytes: partition.recordBytes,
-      checkpointBytes: checkpoints.root.checkpoint?.rowBytes ?? 0,
-      extents: streams.log.extents()
-    };
-    const largest = state.extents.reduce((most, { length }) => Math.max(most, length), 0);
+    const checkpointBytes = checkpoints.root.checkpoint?.rowBytes ?? 0;
+    const fullBytesMax = layer.isFull() ? Math.max(DEAD_BYTES_MAX_FULL, checkpointBytes) : undefined;
+    if (fullBytesMax !== undefined && isRollDue(streams.log.extents(), partition.liveBytes, fullBytesMax))
+      await partition.rollLog();
+    const extents = streams.log.extents();
+    const state = { recordBytes: partition.recordBytes, checkpointBytes, extents };
+    const largest = extents.reduce((most, { length }) => Math.max(most, length), 0);
     const limits = {
       recordBytesMin: this.#options.checkpointRecordBytesMin ?? LIMITS.checkpointRecordBytesMin,
       logExtentsMax: LIMITS.checkpointLogExtentsMax,
-      deadBytesMax: DEAD_EXTENTS_MAX * largest
+      deadBytesMax: fullBytesMax ?? DEAD_EXTENTS_MAX * largest
     };
-    if (isCheckpointDue(state, partition.liveBytes, limits)) await this.#checkpoint(loaded);
+    if (isCheckpointDue(state, partition.liveBytes, limits)) await this.#tryCheckpoint(loaded);
+  }
+
+  async #tryCheckpoint(loaded: Loaded): Promise<void> {
+    try {
+      await this.#checkpoint(loaded);
+      this.#checkpointPauseMs = FULL_PAUSE_MS_MIN;
+    } catch (error) {
+      if (isStoreError(error, 'NoSpace')) {
+        this.#noCheckpointBeforeMs = this.#options.clock.monotonicMs() + this.#checkpointPauseMs;
+        this.#checkpointPauseMs = Math.min(FULL_PAUSE_MS_MAX, 2 * this.#checkpointPauseMs);
+      }
+      throw error;
+    }
   }
 
   async #checkpoint({ partition, checkpoints }: Loaded): Promise<void> {

@@ -1,15 +1,17 @@
 import { type ExtentId, isStoreError, LIMITS, StoreError } from '../api/index.js';
 import type { Clock } from '../platform/index.js';
-import type { BlockLocation, OwnedStream } from '../stream/index.js';
+import type { AppendBlock, BlockLocation, OwnedStream } from '../stream/index.js';
 import { ApplyContext } from './apply-context.js';
 import { applyMutation, isPrefixMutation, loadFor, type PrefixMutation } from './apply-mutation.js';
 import { BodyPieces, leadingBlocks, type StoredBytes } from './body-pieces.js';
 import type { ChangeHistory } from './change-history.js';
 import { CommitLog } from './commit-log.js';
-import { KeyLocks, type LockRequest } from './key-locks.js';
+import { GrowingBytes } from './growing-bytes.js';
+import { KeyLocks } from './key-locks.js';
 import type { LiveBytes } from './live-bytes.js';
 import { encodeLogBlock } from './log-block-format.js';
-import type { Mutation, MutationBody } from './mutation.js';
+import type { Mutation } from './mutation.js';
+import type { MutationRequest } from './mutation-request.js';
 import type { IndexPosition, PartitionIndex } from './partition-index.js';
 import {
   applyPrefixStep,
@@ -25,6 +27,7 @@ import { ReadGate } from './read-gate.js';
 import type { RequestTable } from './request-table.js';
 import { prefixChangeRow } from './row-key.js';
 import { RowView } from './row-view.js';
+import { spaceUseOf } from './space-use-of.js';
 import type { UploadContents } from './upload-contents.js';
 
 export interface RangePartitionOptions {
@@ -39,39 +42,6 @@ export interface RangePartitionOptions {
   readonly isFull: () => boolean;
   /** The partition cannot go on; it must be loaded anew. */
   readonly onFailure: (cause: unknown) => void;
-}
-
-/** What `decide` is told. It runs in one turn with the taking of the sequence number. */
-export interface Decision<Loaded> {
-  readonly sequence: number;
-  readonly atMs: number;
-  readonly view: RowView;
-  readonly loaded: Loaded;
-  readonly body: BodyPieces;
-}
-
-export type Decided =
-  | {
-      readonly mutation: MutationBody;
-      /** By how much the bucket grows; counted against its quota until it is applied. */
-      readonly growth?: { readonly bucket: string; readonly bytes: number } | undefined;
-      /** What was loaded of an upload, for applying. */
-      readonly contents?: UploadContents;
-    }
-  /** There is nothing to do. */
-  | { readonly answer: unknown };
-
-export interface MutationRequest<Loaded = undefined> {
-  readonly requestId?: string | undefined;
-  readonly signal?: AbortSignal | undefined;
-  readonly locks: LockRequest;
-  readonly body?: Uint8Array | undefined;
-  /** Its bytes make room for more: they are taken on a full disk too, if the disk itself takes them. */
-  readonly isReclaiming?: boolean | undefined;
-  /** Reads what `decide` needs and cannot look up in one turn. The locks are held. */
-  readonly load?: (body: BodyPieces) => Promise<Loaded>;
-  /** Judges the call on what all earlier mutations left. @throws StoreError to refuse it. */
-  readonly decide: (decision: Decision<Loaded>) => Decided;
 }
 
 interface Applicable {
@@ -95,11 +65,11 @@ export class RangePartition {
   readonly changes: ChangeHistory;
   readonly view: RowView;
   readonly reads = new ReadGate();
+  readonly growing = new GrowingBytes();
   readonly #options: RangePartitionOptions;
   readonly #log: CommitLog;
   readonly #locks = new KeyLocks();
   readonly #running = new Map<string, Promise<unknown>>();
-  readonly #growing = new Map<string, number>();
   #inFlightCount = 0;
   #idleWaiters: (() => void)[] = [];
   #sequence: number;
@@ -131,11 +101,6 @@ export class RangePartition {
 
   get logStream(): OwnedStream {
     return this.#log.stream;
-  }
-
-  /** Bytes by which a bucket will grow when what is under way is applied. */
-  growingBytes(bucket: string): number {
-    return this.#growing.get(bucket) ?? 0;
   }
 
   /**
@@ -190,6 +155,14 @@ export class RangePartition {
     const contents = await loadFor(this.index, applicable.mutation.body);
     await this.#apply({ ...applicable, contents });
     if (this.index.isCrowded) await this.index.flushed();
+  }
+
+  /** Begins a new extent of the log, so that the next checkpoint can give the one before back. */
+  async rollLog(): Promise<void> {
+    this.assertServing();
+    await this.logStream.sealOpenExtent();
+    const { extentId } = await this.#storeBytes(EMPTY, 'frees');
+    this.liveBytes.unpin(extentId);
   }
 
   /** Finishes a change of a prefix that an earlier life began. */
@@ -251,27 +224,28 @@ export class RangePartition {
     const mutation: Mutation = { atMs, body: mutationBody, ...(requestId !== undefined && { requestId }) };
     const { rest } = body;
     const { prefix, headBytes } = encodeLogBlock(mutation, rest.byteLength);
-    if (growth) this.#grow(growth.bucket, growth.bytes);
+    if (growth) this.growing.add(growth.bucket, growth.bytes);
+    const hasBytes = rest.byteLength > 0;
+    const use = hasBytes && !request.isReclaiming ? 'bytes' : spaceUseOf(mutationBody);
+    const block = { sequence, parts: hasBytes ? [prefix, rest] : [prefix], use };
     try {
-      return await this.#append(sequence, rest.byteLength > 0 ? [prefix, rest] : [prefix], (location) =>
+      return await this.#append(block, (location) =>
         this.#apply({ sequence, mutation, location, headBytes, contents })
       );
     } finally {
-      if (growth) this.#grow(growth.bucket, -growth.bytes);
+      if (growth) this.growing.add(growth.bucket, -growth.bytes);
     }
   }
 
   async #append<Result>(
-    sequence: number,
-    parts: readonly Uint8Array[],
+    block: AppendBlock,
     apply: (location: BlockLocation) => Result | Promise<Result>
   ): Promise<Result> {
-    this.#sequence = sequence;
+    this.#sequence = block.sequence;
     let isDurable = false;
     try {
       return await this.#log.append({
-        sequence,
-        parts,
+        ...block,
         apply: (location) => {
           isDurable = true;
           return apply(location);
@@ -303,11 +277,11 @@ export class RangePartition {
     throw failed.reason;
   }
 
-  async #storeBytes(part: Uint8Array): Promise<StoredBytes> {
+  async #storeBytes(part: Uint8Array, use?: 'frees'): Promise<StoredBytes> {
     const mutation: Mutation = { atMs: this.#options.clock.nowMs(), body: { type: 'bytes' } };
     const { prefix, headBytes } = encodeLogBlock(mutation, part.byteLength);
     const sequence = this.#sequence + 1;
-    return await this.#append(sequence, [prefix, part], (location) => {
+    return await this.#append({ sequence, parts: [prefix, part], use }, (location) => {
       const { extentId, offset } = location;
       this.liveBytes.pin(extentId);
       this.#apply({ sequence, mutation, location, headBytes });
@@ -385,12 +359,6 @@ export class RangePartition {
     else context.put(prefixChangeRow(sequence), encodePrefixChange(next));
     this.#commit(context, isLast ? { requestId, answer: resultOf(next) } : {});
     return next;
-  }
-
-  #grow(bucket: string, bytes: number): void {
-    const growing = this.growingBytes(bucket) + bytes;
-    if (growing === 0) this.#growing.delete(bucket);
-    else this.#growing.set(bucket, growing);
   }
 }
 

@@ -22,6 +22,8 @@ const SPACE_FACTOR_MAX = 1.15;
 const UNUSED_PART_MIN = 0.1;
 const EXTENTS_PER_PASS = 8;
 const BYTES_PER_SECOND = 64 * 1024 * 1024;
+/** On a store that is full: what a pass writes must fit the reserve. */
+const MOVED_PART_OF_FREE = 1 / 4;
 
 /** Keeps the space that a partition takes in proportion to what is used of it. */
 export class SpaceKeeper {
@@ -36,7 +38,7 @@ export class SpaceKeeper {
   /** Empties extents if that is due. */
   async keep(): Promise<KeptSpace | undefined> {
     const { loaded, clock } = this.#options;
-    const chosen = this.#choose();
+    const chosen = this.#choose(await this.#movedBytesMax());
     if (chosen.length === 0) return undefined;
     const startedMs = clock.monotonicMs();
     const compactor = new Compactor({
@@ -51,14 +53,24 @@ export class SpaceKeeper {
     return { ...outcome, extentCount: chosen.length, durationMs: clock.monotonicMs() - startedMs };
   }
 
+  /** What one pass may write when the store is full. */
+  async #movedBytesMax(): Promise<number> {
+    const { layer } = this.#options;
+    if (!layer.isFull()) return Number.POSITIVE_INFINITY;
+    const nodes = await layer.summary();
+    return Math.min(...nodes.map(({ freeBytes }) => freeBytes)) * MOVED_PART_OF_FREE;
+  }
+
   /** What a pass that began now would write again. */
   pendingBytes(): number {
     const { liveBytes } = this.#options.loaded.partition;
     return this.#choose().reduce((sum, id) => sum + liveBytes.of(id), 0);
   }
 
-  #choose(): readonly ExtentId[] {
-    const { partition, streams } = this.#options.loaded;
+  #choose(movedBytesMax = Number.POSITIVE_INFINITY): readonly ExtentId[] {
+    const { loaded, layer } = this.#options;
+    const { partition, streams } = loaded;
+    const isFull = layer.isFull();
     const { liveBytes } = partition;
     const extents = streams.data.extents();
     const ids = new Set(extents.map(({ extentId }) => extentId));
@@ -71,10 +83,12 @@ export class SpaceKeeper {
         isStuck: (id) => liveBytes.of(id) >= (this.#stuck.get(id) ?? Number.POSITIVE_INFINITY)
       },
       {
-        spaceFactorMax: SPACE_FACTOR_MAX,
-        slackBytes: Math.min(largest, LIMITS.extentBytesMax),
+        // A store that is full needs whatever it can give back.
+        spaceFactorMax: isFull ? 1 : SPACE_FACTOR_MAX,
+        slackBytes: isFull ? 0 : Math.min(largest, LIMITS.extentBytesMax),
         unusedPartMin: UNUSED_PART_MIN,
-        extentsMax: EXTENTS_PER_PASS
+        extentsMax: EXTENTS_PER_PASS,
+        movedBytesMax
       }
     );
   }

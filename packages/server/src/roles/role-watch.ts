@@ -36,7 +36,7 @@ export class RoleWatch implements MonitoredRoles {
   }
 
   #nodeText(): string {
-    return this.nodeStatuses().some(({ isFull }) => isFull) ? 'full: it takes no new extents' : 'serving';
+    return this.nodeStatuses().some(({ room }) => room !== 'bytes') ? 'full: it takes no bytes' : 'serving';
   }
 
   #rangesText(): string {

@@ -222,7 +222,7 @@ class RoleProcess implements Server {
     const nodes = statuses.reachable();
     const sum = (name: 'totalBytes' | 'freeBytes'): number =>
       Math.floor(nodes.reduce((total, node) => total + node[name], 0) / replicaCount);
-    const domains = new Set(nodes.filter(({ isFull }) => !isFull).map((node) => node.faultDomain));
+    const domains = new Set(nodes.filter(({ room }) => room === 'bytes').map((node) => node.faultDomain));
     return {
       version: VERSION,
       startedAtMs: this.#startedAtMs,
@@ -230,7 +230,7 @@ class RoleProcess implements Server {
       state: nodes.length > 0 && domains.size === 0 ? 'full' : 'ready',
       // Each byte is stored as often as there are replicas.
       space: { totalBytes: sum('totalBytes'), freeBytes: sum('freeBytes') },
-      extentNodes: nodes.map(({ isFull: _, ...summary }) => summary),
+      extentNodes: nodes.map(({ room: _, ...summary }) => summary),
       partitions: await layer.partitions()
     };
   }

@@ -19,6 +19,9 @@ import type { StreamMeasure } from './stream-measure.js';
 import type { UpkeepSettings } from './upkeep-settings.js';
 
 const REPLICAS_MAX = 3;
+/** On small disks extents are smaller, so that one of which half is used can be emptied into what is kept free. */
+const EXTENT_PART_OF_DISK = 1 / 32;
+const EXTENT_BYTES_MIN = 2 * LIMITS.blockBytesMax;
 
 export interface EmbeddedStreamLayerOptions {
   /** One extent node each; replication is the smaller of 3 and their number. */
@@ -28,6 +31,7 @@ export interface EmbeddedStreamLayerOptions {
   readonly random: Random;
   /** Stays the caller's: close it after the stream layer. */
   readonly metaStore: MetaStore;
+  /** Absent: `LIMITS.extentBytesMax`, less on small disks. */
   readonly extentBytesMax?: number;
   readonly openFilesMax?: number;
   readonly spaceHighWatermark?: number;
@@ -78,10 +82,17 @@ export async function openEmbeddedStreamLayer(
     beforeSweep: () => embedded.openUnavailable()
   });
   embedded.startHeartbeats({ clock, manager, intervalMs: LIMITS.heartbeatMs });
-  const layer = new EmbeddedStreams({ ...options, onEvent, embedded, nodes, manager });
+  const { extentBytesMax = extentBytesFor(embedded) } = options;
+  const layer = new EmbeddedStreams({ ...options, extentBytesMax, onEvent, embedded, nodes, manager });
   // What is left over costs only space, so nobody waits for it.
   layer.sweep().catch((cause: unknown) => onEvent({ type: 'sweep-failed', cause }));
   return layer;
+}
+
+function extentBytesFor(embedded: EmbeddedNodes): number {
+  const smallest = Math.min(...embedded.reachable().map(({ totalBytes }) => totalBytes));
+  const bytes = Math.floor(smallest * EXTENT_PART_OF_DISK);
+  return Math.min(LIMITS.extentBytesMax, Math.max(EXTENT_BYTES_MIN, bytes));
 }
 
 interface EmbeddedStreamsOptions extends EmbeddedStreamLayerOptions {

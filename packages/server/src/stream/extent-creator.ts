@@ -3,6 +3,7 @@ import type { Random } from '../platform/index.js';
 import type { NodeDirectory } from './node-directory.js';
 import type { NodeRegistry } from './node-registry.js';
 import { choosePlacement, countDomains, type PlacementCandidate } from './placement.js';
+import type { SpaceUse } from './space-use.js';
 import type { OnStreamEvent } from './stream-event.js';
 import type { AllocateExtentAnswer } from './stream-manager-api.js';
 import type { StreamTables } from './stream-tables.js';
@@ -18,6 +19,13 @@ export interface ExtentCreatorOptions {
   readonly tables: StreamTables;
   readonly random: Random;
   readonly onEvent: OnStreamEvent;
+}
+
+/** Whose it will be, and what for. */
+export interface WantedExtent {
+  readonly epoch: number;
+  /** Absent: `bytes`. */
+  readonly use?: SpaceUse | undefined;
 }
 
 /** Chooses nodes for new extents and creates the files there, before any stream lists them. */
@@ -36,10 +44,10 @@ export class ExtentCreator {
 
   /** Runs with an extent whose files are durable on all its replicas, and which counts as being allocated meanwhile. */
   async withExtent<Result>(
-    epoch: number,
+    wanted: WantedExtent,
     run: (created: AllocateExtentAnswer) => Promise<Result>
   ): Promise<Result> {
-    const created = await this.#create(epoch);
+    const created = await this.#create(wanted);
     try {
       return await run(created);
     } finally {
@@ -47,18 +55,18 @@ export class ExtentCreator {
     }
   }
 
-  async #create(epoch: number): Promise<AllocateExtentAnswer> {
+  async #create({ epoch, use = 'bytes' }: WantedExtent): Promise<AllocateExtentAnswer> {
     const { nodes, tables, random } = this.#options;
     for (let attempt = 1; ; attempt++) {
-      const candidates = await this.#candidates();
+      const candidates = await this.#candidates(use);
       const wantedCount = nodes.placeableCount(candidates);
       const placement = { candidates, replicaCount: wantedCount, fraction: () => random.fraction() };
       const replicas = choosePlacement(placement);
       if (wantedCount < nodes.replicaCountMin) throw tooFewNodes(wantedCount);
-      if (replicas.length < wantedCount) throw noSpace(replicas.length, wantedCount);
+      if (replicas.length < wantedCount) throw noSpace(use, replicas.length, wantedCount);
       const extentId = await tables.allocateId();
       this.#allocating.add(extentId);
-      const failure = await this.#createReplicas({ extentId, epoch, replicas });
+      const failure = await this.#createReplicas({ extentId, epoch, use, replicas });
       if (!failure) {
         this.#tellIfDegraded({ extentId, replicas });
         return { extentId, replicas };
@@ -69,22 +77,22 @@ export class ExtentCreator {
   }
 
   /** Where what is known does not suffice, the nodes are asked: one may be back, or have space again. */
-  async #candidates(): Promise<readonly PlacementCandidate[]> {
+  async #candidates(use: SpaceUse): Promise<readonly PlacementCandidate[]> {
     const { nodes, registry, poll } = this.#options;
-    const candidates = nodes.candidates(registry.placeable());
+    const candidates = nodes.candidates(registry.placeable(), use);
     if (!nodes.isFull(candidates) && countDomains(candidates) >= nodes.replicaCountMin) return candidates;
     await poll();
-    return nodes.candidates(registry.placeable());
+    return nodes.candidates(registry.placeable(), use);
   }
 
-  async #createReplicas(created: AllocateExtentAnswer & { epoch: number }): Promise<StoreError | undefined> {
-    const { extentId, epoch, replicas } = created;
+  async #createReplicas(created: AllocateExtentAnswer & WantedExtent): Promise<StoreError | undefined> {
+    const { extentId, epoch, use, replicas } = created;
     const { nodes } = this.#options;
     const what = `Creating extent ${extentId}`;
     const results = await Promise.allSettled(
       replicas.map((memberId) =>
         nodes.call({ memberId, replicaCount: replicas.length, what }, (node) =>
-          node.createExtent({ extentId, epoch })
+          node.createExtent({ extentId, epoch, use })
         )
       )
     );
@@ -116,7 +124,8 @@ function tooFewNodes(count: number): StoreError {
   );
 }
 
-function noSpace(count: number, wantedCount: number): StoreError {
+function noSpace(use: SpaceUse, count: number, wantedCount: number): StoreError {
   const counts = `${count} of ${wantedCount} fault domains`;
-  return new StoreError('NoSpace', `Only ${counts} have space for a new extent. Free space or add disks.`);
+  const space = use === 'bytes' ? 'space' : 'any space, not even what is kept for deletions,';
+  return new StoreError('NoSpace', `Only ${counts} have ${space} for a new extent. Free space or add disks.`);
 }

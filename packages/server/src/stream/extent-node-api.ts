@@ -1,4 +1,5 @@
 import type { ExtentId, MemberId } from '../api/index.js';
+import type { SpaceRoom, SpaceUse } from './space-use.js';
 import type { BlockRange, ExtentNodeSummary } from './stream-layer.js';
 
 /**
@@ -7,7 +8,7 @@ import type { BlockRange, ExtentNodeSummary } from './stream-layer.js';
  */
 export interface ExtentNodeApi {
   /**
-   * Creates an empty replica, durably. @throws StoreError `NoSpace` above the high watermark, `DiskFailed`.
+   * Creates an empty replica, durably. @throws StoreError `NoSpace` when there is no room for its use, `DiskFailed`.
    */
   createExtent(message: CreateExtentMessage): Promise<void>;
   /**
@@ -59,6 +60,8 @@ export interface CreateExtentMessage {
   readonly extentId: ExtentId;
   /** Of the stream's owner; only its appends are accepted. */
   readonly epoch: number;
+  /** Absent: `bytes`. */
+  readonly use?: SpaceUse | undefined;
 }
 
 export interface AppendMessage {
@@ -69,6 +72,8 @@ export interface AppendMessage {
   /** Encoded blocks, back to back, each header within one part. Borrowed until the call settles. */
   readonly parts: readonly Uint8Array[];
   readonly durability: 'sync' | 'os';
+  /** Of the one of its blocks that must end first; absent: `bytes`. */
+  readonly use?: SpaceUse | undefined;
 }
 
 export interface ScanMessage {
@@ -165,8 +170,8 @@ export interface ListExtentsMessage {
 }
 
 export interface ExtentNodeStatus extends ExtentNodeSummary {
-  /** Above its high watermark: no new extents. */
-  readonly isFull: boolean;
+  /** `bytes` below its high watermark. */
+  readonly room: SpaceRoom;
 }
 
 /** Finds the node of a member; `undefined` when it cannot be reached. */

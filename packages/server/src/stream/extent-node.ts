@@ -37,6 +37,7 @@ import { OpenReplicas } from './open-replicas.js';
 import { Pacer } from './pacer.js';
 import { rebuildExtent } from './rebuild-extent.js';
 import { parseScanPage } from './scan-page.js';
+import { isRoomFor, type SpaceUse } from './space-use.js';
 import type { BlockRange } from './stream-layer.js';
 import { verifyExtent } from './verify-extent.js';
 
@@ -101,9 +102,9 @@ export class ExtentNode implements ExtentNodeApi {
     return node;
   }
 
-  async createExtent({ extentId, epoch }: CreateExtentMessage): Promise<void> {
+  async createExtent({ extentId, epoch, use = 'bytes' }: CreateExtentMessage): Promise<void> {
     await this.#space.measure();
-    if (this.#space.isFull()) throw this.#noSpace();
+    if (!isRoomFor(this.#space.room, use)) throw this.#noSpace(use);
     const { disk, directory } = this.#options;
     const file = await ExtentFile.create({ disk, directory, extentId, path: this.#pathOf(extentId) }, epoch);
     this.#remember(extentId);
@@ -119,7 +120,8 @@ export class ExtentNode implements ExtentNodeApi {
       const advice = 'Send whole blocks encoded for this place.';
       return Promise.reject(new StoreError('InvalidArgument', `Not blocks at ${message.offset}. ${advice}`));
     }
-    if (!this.#space.accept(byteLength)) return Promise.reject(this.#noSpace());
+    const { use = 'bytes' } = message;
+    if (!this.#space.accept(byteLength, use)) return Promise.reject(this.#noSpace(use));
     return replica.append(message, byteLength);
   }
 
@@ -157,7 +159,7 @@ export class ExtentNode implements ExtentNodeApi {
   async rebuild(message: RebuildMessage, options: NodeCallOptions = {}): Promise<void> {
     const { extentId, managerEpoch, length } = message;
     await this.#fence.admit(managerEpoch);
-    if (!this.#space.accept(length)) throw this.#noSpace();
+    if (!this.#space.accept(length, 'changes')) throw this.#noSpace('changes');
     if (this.#rebuilding.has(extentId)) {
       throw new StoreError('ReplicaUnavailable', `Extent ${extentId} is being rebuilt here. Wait for it.`);
     }
@@ -242,7 +244,7 @@ export class ExtentNode implements ExtentNodeApi {
       totalBytes: this.#space.totalBytes,
       freeBytes: this.#space.freeBytes,
       extentCount: this.#extentIds.size,
-      isFull: this.#space.isFull()
+      room: this.#space.room
     };
   }
 
@@ -274,10 +276,12 @@ export class ExtentNode implements ExtentNodeApi {
     return `${this.#options.directory}/${String(id).padStart(16, '0')}.extent`;
   }
 
-  #noSpace(): StoreError {
+  #noSpace(use: SpaceUse): StoreError {
+    const { memberId, directory } = this.#options;
+    const full = use === 'bytes' ? 'is full' : 'is full, with what is kept for deletions';
     return new StoreError(
       'NoSpace',
-      `The disk of ${this.#options.memberId} is full (${this.#options.directory}). Free space or add a disk.`
+      `The disk of ${memberId} ${full} (${directory}). Free space or add a disk.`
     );
   }
 }

@@ -38,6 +38,7 @@ export { EXTENT_NODE, remoteExtentNode, serveExtentNode } from './remote/extent-
 export { leadingStreamManager } from './remote/leading-stream-manager.js';
 export { NodeStatuses } from './remote/node-statuses.js';
 export { STREAM_MANAGER, serveStreamManager } from './remote/stream-manager-calls.js';
+export type { SpaceUse } from './space-use.js';
 export type { OnStreamEvent, StreamEvent } from './stream-event.js';
 export type {
   AppendBlock,

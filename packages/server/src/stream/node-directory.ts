@@ -3,6 +3,7 @@ import type { Clock } from '../platform/index.js';
 import { withDeadline } from './deadline.js';
 import type { ExtentNodeApi, ExtentNodeStatus, FindExtentNode } from './extent-node-api.js';
 import { countDomains, type PlacementCandidate } from './placement.js';
+import { isRoomFor, type SpaceUse } from './space-use.js';
 
 /** For so long a node that failed gets no new extents if there are others. */
 const SUSPECT_MS = 30_000;
@@ -78,14 +79,17 @@ export class NodeDirectory {
   }
 
   /** Where of these nodes a new extent may be placed. */
-  candidates(statuses: readonly ExtentNodeStatus[] = this.reachable()): readonly PlacementCandidate[] {
+  candidates(
+    statuses: readonly ExtentNodeStatus[] = this.reachable(),
+    use: SpaceUse = 'bytes'
+  ): readonly PlacementCandidate[] {
     const nowMs = this.#options.clock.monotonicMs();
     const found = statuses.filter(({ memberId }) => this.find(memberId) !== undefined);
     const all = found.map((status) => ({
       memberId: status.memberId,
       faultDomain: status.faultDomain,
       freeBytes: status.freeBytes,
-      isFull: status.isFull,
+      isFull: !isRoomFor(status.room, use),
       isSuspect: (this.#suspectUntilMs.get(status.memberId) ?? 0) > nowMs
     }));
     const trusted = all.filter(({ memberId }) => (this.#excludedUntilMs.get(memberId) ?? 0) <= nowMs);
@@ -102,7 +106,7 @@ export class NodeDirectory {
     return Math.min(this.replicaCount, countDomains(candidates));
   }
 
-  /** No new extent can be placed for want of space. */
+  /** No new extent for what the candidates were asked for, or for bytes, can be placed for want of space. */
   isFull(candidates: readonly PlacementCandidate[] = this.candidates()): boolean {
     const withSpace = candidates.filter((candidate) => !candidate.isFull);
     return withSpace.length < candidates.length && countDomains(withSpace) < this.placeableCount(candidates);

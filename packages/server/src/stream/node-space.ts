@@ -1,13 +1,16 @@
 import type { Clock, Disk, DiskSpace } from '../platform/index.js';
+import { reservePartFor, roomOf, type SpaceRoom, type SpaceUse } from './space-use.js';
 
 const MAX_AGE_MS = 1000;
-const RESERVE_BYTES_MAX = 64 * 1024 * 1024;
+/** The last bytes of the disk are nobody's: of extents, that is. Tables and indexes may be on it too. */
+const FLOOR_BYTES_MAX = 64 * 1024 * 1024;
+const FLOOR_PART = 1 / 50;
 
 export interface NodeSpaceOptions {
   readonly disk: Disk;
   readonly clock: Clock;
   readonly directory: string;
-  /** Used fraction of the disk from which on no new extent is created. */
+  /** Used fraction of the disk from which on no new extent is created for bytes of objects. */
   readonly highWatermark: number;
 }
 
@@ -31,19 +34,30 @@ export class NodeSpace {
     return Math.max(0, this.#space.freeBytes - this.#acceptedBytes);
   }
 
-  isFull(): boolean {
-    return this.freeBytes <= this.totalBytes * (1 - this.#options.highWatermark);
+  /** For which uses a new extent may be created. */
+  get room(): SpaceRoom {
+    return roomOf((use) => this.#spareBytes > this.#reserveBytes * reservePartFor(use, 'create'));
   }
 
-  /**
-   * Counts bytes as written, or says that they do not fit. Extents that exist may grow past the watermark, so that what
-   * frees space can still be logged, but not into the last bytes of the disk.
-   */
-  accept(byteLength: number): boolean {
+  /** What is free above the floor. */
+  get #spareBytes(): number {
+    return this.freeBytes - this.#floorBytes;
+  }
+
+  get #floorBytes(): number {
+    return Math.min(FLOOR_BYTES_MAX, this.totalBytes * FLOOR_PART);
+  }
+
+  /** Between the high watermark and the floor. */
+  get #reserveBytes(): number {
+    return Math.max(0, this.totalBytes * (1 - this.#options.highWatermark) - this.#floorBytes);
+  }
+
+  /** Counts bytes as written, or says that they do not fit. */
+  accept(byteLength: number, use: SpaceUse): boolean {
     const isOld = this.#options.clock.monotonicMs() - this.#measuredAtMs > MAX_AGE_MS;
     if (isOld) this.measure().catch(() => undefined);
-    const reserveBytes = Math.min(RESERVE_BYTES_MAX, this.totalBytes / 100);
-    if (this.freeBytes - byteLength < reserveBytes) {
+    if (this.#spareBytes - byteLength < this.#reserveBytes * reservePartFor(use, 'append')) {
       this.measure().catch(() => undefined);
       return false;
     }

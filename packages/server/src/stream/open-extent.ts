@@ -4,12 +4,14 @@ import { blockBytes } from './block-format.js';
 import { encodeBatch } from './encode-batch.js';
 import { EXTENT_HEADER_BYTES } from './extent-format.js';
 import { NodeDirectory } from './node-directory.js';
+import { firstToEnd, type SpaceUse } from './space-use.js';
 import type { BlockLocation } from './stream-layer.js';
 
 export interface PendingBlock {
   readonly sequence: number;
   readonly parts: readonly Uint8Array[];
   readonly payloadLength: number;
+  readonly use: SpaceUse;
   readonly resolve: (location: BlockLocation) => void;
   readonly reject: (error: unknown) => void;
   /** Where it was sent last; no extent when every replica refused it. */
@@ -92,6 +94,7 @@ export class OpenExtent {
     this.#batches.push(batch);
     this.#watch();
 
+    const use = firstToEnd(blocks.map((block) => block.use));
     for (const memberId of replicas) {
       const node = nodes.find(memberId);
       if (!node) {
@@ -100,7 +103,7 @@ export class OpenExtent {
         continue;
       }
       const { signal } = this.#aborts.get(memberId)!;
-      node.append({ extentId, epoch, offset, parts, durability }, { signal }).then(
+      node.append({ extentId, epoch, offset, parts, durability, use }, { signal }).then(
         () => this.#onAnswer(batch, memberId),
         (error: unknown) => this.#onFailure(batch, memberId, error)
       );

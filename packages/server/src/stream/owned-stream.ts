@@ -132,6 +132,10 @@ export class StreamOwner implements OwnedStream {
     to.#extents = [...to.#extents, ...moved];
   }
 
+  sealOpenExtent(): Promise<void> {
+    return this.#writer.sealOpenExtent();
+  }
+
   #remove(extentIds: readonly ExtentId[]): void {
     const removed = new Set(extentIds);
     this.#extents = this.#extents.filter((extent) => !removed.has(extent.extentId));

@@ -4,7 +4,7 @@ export interface PlacementCandidate {
   readonly memberId: MemberId;
   readonly faultDomain: FaultDomain;
   readonly freeBytes: number;
-  /** Above its high watermark. */
+  /** It has no room for what the extent is for. */
   readonly isFull: boolean;
   /** Failed recently: used only when there are not enough others. */
   readonly isSuspect: boolean;

@@ -1,4 +1,5 @@
 import type { ExtentId, FaultDomain, MemberId, StreamId } from '../api/index.js';
+import type { SpaceUse } from './space-use.js';
 
 /** Where a block is: `offset` of its header in the extent, `length` of its payload, in bytes. */
 export interface BlockLocation {
@@ -19,6 +20,8 @@ export interface AppendBlock {
   readonly sequence: number;
   /** The payload, back to back: 1 ≤ bytes ≤ `LIMITS.blockBytesMax + LIMITS.blockHeadBytesMax`. Borrowed until the append resolves. */
   readonly parts: readonly Uint8Array[];
+  /** How much of the reserve of a full store it may use; absent: `bytes`. */
+  readonly use?: SpaceUse | undefined;
 }
 
 export interface StreamExtent {
@@ -56,6 +59,8 @@ export interface OwnedStream {
   releaseExtents(extentIds: readonly ExtentId[]): Promise<void>;
   /** Moves sealed extents from this stream to the end of another of the same owner: a pointer edit, nothing is copied. */
   moveExtents(extentIds: readonly ExtentId[], to: OwnedStream): Promise<void>;
+  /** Ends the open extent, if there is one, when all appends before the call are done; the next append begins another. */
+  sealOpenExtent(): Promise<void>;
   /** Waits for the appends in flight, then takes no more. */
   close(): Promise<void>;
 }
@@ -106,7 +111,7 @@ export interface StreamLayer {
    */
   readBlock(range: BlockRange, options?: { readonly signal?: AbortSignal }): Promise<Uint8Array>;
   summary(): Promise<readonly ExtentNodeSummary[]>;
-  /** True when some extent node is above its high watermark and no new extent can be placed. */
+  /** True when some extent node is above its high watermark and no new extent for bytes can be placed. */
   isFull(): boolean;
   close(): Promise<void>;
 }

@@ -1,5 +1,6 @@
 import type { ExtentId, MemberId, StreamId } from '../api/index.js';
 import type { MembershipApi } from './membership-api.js';
+import type { SpaceUse } from './space-use.js';
 import type { StreamExtent } from './stream-layer.js';
 
 /**
@@ -47,6 +48,8 @@ export interface AllocateExtentMessage extends OpenStreamMessage {
   readonly previous?: { readonly extentId: ExtentId; readonly length: number };
   /** Nodes that just failed the caller. */
   readonly suspects: readonly MemberId[];
+  /** Of the blocks that wait for it, the one that must end first; absent: `bytes`. */
+  readonly use?: SpaceUse | undefined;
 }
 
 export interface AllocateExtentAnswer {

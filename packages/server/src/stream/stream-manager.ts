@@ -118,11 +118,11 @@ export class StreamManager implements StreamManagerApi {
   async allocateExtent(message: AllocateExtentMessage): Promise<AllocateExtentAnswer> {
     for (const memberId of message.suspects) this.#options.nodes.suspect(memberId);
     return await this.#asOwner(message, async (stream) => {
-      const { previous, epoch, streamId } = message;
+      const { previous, epoch, streamId, use } = message;
       // What an earlier call may have left behind when its outcome got lost.
       const others = stream.extentIds.filter((extentId) => extentId !== previous?.extentId);
       await this.#sealAll({ epoch, extentIds: others });
-      const created = await this.#creator.withExtent(epoch, async (extent) => {
+      const created = await this.#creator.withExtent({ epoch, use }, async (extent) => {
         const extents = new Map<ExtentId, ExtentRecord>();
         const open = previous && this.#sealWithLength({ ...message, ...previous });
         if (open) extents.set(previous.extentId, open);

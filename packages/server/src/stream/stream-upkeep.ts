@@ -177,7 +177,8 @@ export class StreamUpkeep implements MembershipApi {
   }
 
   #viewOf({ status, ...state }: MemberState): Omit<MemberView, 'replicaCount' | 'replicaBytes'> {
-    const { totalBytes = 0, freeBytes = 0, isFull = false } = status ?? {};
+    const { totalBytes = 0, freeBytes = 0, room = 'bytes' } = status ?? {};
+    const isFull = room !== 'bytes';
     return { ...state, totalBytes, freeBytes, isFull, scrub: this.#parts.scrubber.view(state.memberId) };
   }
 

@@ -12,6 +12,7 @@ import { BLOCK_PAYLOAD_BYTES_MAX, blockBytes } from './block-format.js';
 import { EXTENT_HEADER_BYTES } from './extent-format.js';
 import type { NodeDirectory } from './node-directory.js';
 import { OpenExtent, type PendingBlock } from './open-extent.js';
+import { firstToEnd } from './space-use.js';
 import type { OnStreamEvent } from './stream-event.js';
 import type { AppendBlock, BlockLocation, StreamPosition } from './stream-layer.js';
 import type { AllocateExtentMessage, SealExtentAnswer, StreamManagerApi } from './stream-manager-api.js';
@@ -74,7 +75,7 @@ export class StreamWriter {
     this.#options = options;
   }
 
-  append({ sequence, parts }: AppendBlock): Promise<BlockLocation> {
+  append({ sequence, parts, use = 'bytes' }: AppendBlock): Promise<BlockLocation> {
     if (this.#stopError) return Promise.reject(this.#stopError);
     if (this.#isClosing) return Promise.reject(CLOSED);
     let payloadLength = 0;
@@ -82,7 +83,7 @@ export class StreamWriter {
     assert(payloadLength >= 1 && payloadLength <= BLOCK_PAYLOAD_BYTES_MAX, 'a block has a legal size');
     return new Promise((resolve, reject) => {
       const unsent = { extentId: undefined, offset: 0, stored: undefined };
-      this.#queue.push({ sequence, parts, payloadLength, resolve, reject, ...unsent });
+      this.#queue.push({ sequence, parts, payloadLength, use, resolve, reject, ...unsent });
       this.#schedulePump();
     });
   }
@@ -262,7 +263,8 @@ export class StreamWriter {
 
   async #allocate(message: AllocateExtentMessage): Promise<void> {
     const { manager, epoch, durability, nodes, clock, onOpened } = this.#options;
-    const { extentId, replicas } = await this.#persist(() => manager.allocateExtent(message));
+    const use = firstToEnd(this.#queue.map((block) => block.use));
+    const { extentId, replicas } = await this.#persist(() => manager.allocateExtent({ ...message, use }));
     const extent: OpenExtent = new OpenExtent({
       extentId,
       replicas,
@@ -308,20 +310,24 @@ export class StreamWriter {
       try {
         await run();
       } catch (error) {
-        if (isStoreError(error, 'NoSpace')) this.#refuseQueue(error);
+        if (isStoreError(error, 'NoSpace')) this.#refuse(error);
         else this.#stop(error);
       }
     });
   }
 
-  #refuseQueue(error: StoreError): void {
+  /** Refuses what must end first; for the rest, which may use more of the reserve, it is tried again. */
+  #refuse(error: StoreError): void {
     this.#failureCount = 0;
+    const use = firstToEnd(this.#queue.map((block) => block.use));
+    const refused = this.#queue.filter((block) => block.use === use);
     // What is stored for good must not be reported as refused, nor as durable while a replica may lack it.
-    if (this.#queue.some(({ stored }) => stored && !stored.isOnAllReplicas)) {
+    if (refused.some(({ stored }) => stored && !stored.isOnAllReplicas)) {
       this.#stop(error);
       return;
     }
-    for (const { stored, resolve, reject } of this.#queue.splice(0)) {
+    this.#queue = this.#queue.filter((block) => block.use !== use);
+    for (const { stored, resolve, reject } of refused) {
       if (stored) resolve(stored.location);
       else reject(error);
     }

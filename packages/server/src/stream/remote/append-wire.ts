@@ -5,7 +5,8 @@ import {
   durabilitySchema,
   epochSchema,
   extentIdSchema,
-  offsetSchema
+  offsetSchema,
+  spaceUseSchema
 } from './remote-schemas.js';
 
 /*
@@ -28,14 +29,15 @@ const wireSchema = z.object({
   epoch: epochSchema,
   offset: offsetSchema,
   durability: durabilitySchema,
+  use: spaceUseSchema.optional(),
   ...strings
 });
 
 export const appendSchema = wireSchema.transform((message): AppendMessage => {
-  const { extentId, epoch, offset, durability } = message;
+  const { extentId, epoch, offset, durability, use } = message;
   const all = message as unknown as Record<string, Uint8Array | undefined>;
   const parts = names.flatMap((name) => all[name] ?? []);
-  return { extentId, epoch, offset, durability, parts };
+  return { extentId, epoch, offset, durability, use, parts };
 });
 
 export function toAppendWire({ parts, ...rest }: AppendMessage): object {

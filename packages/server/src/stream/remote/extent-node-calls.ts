@@ -18,7 +18,8 @@ import {
   memberIdSchema,
   nodeStatusSchema,
   offsetSchema,
-  rateSchema
+  rateSchema,
+  spaceUseSchema
 } from './remote-schemas.js';
 
 /** The first part of the paths of an extent node's calls. */
@@ -36,7 +37,7 @@ const pacedMs = (message: { readonly length: number; readonly bytesPerSecond: nu
 const nothing = z.unknown().transform(() => undefined);
 
 const TABLE: CallTable<ExtentNodeApi> = {
-  createExtent: { input: z.object(extent), output: nothing },
+  createExtent: { input: z.object({ ...extent, use: spaceUseSchema.optional() }), output: nothing },
   append: { input: appendSchema, output: nothing },
   readBlock: {
     input: z.object({

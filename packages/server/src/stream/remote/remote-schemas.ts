@@ -21,12 +21,13 @@ export const lengthSchema = count;
 /** Bytes a second. */
 export const rateSchema = z.number().positive();
 export const durabilitySchema = z.enum(['sync', 'os']);
+export const spaceUseSchema = z.enum(['bytes', 'changes', 'frees']);
 export const nodeStatusSchema = z.object({
   memberId: memberIdSchema,
   faultDomain: faultDomainSchema,
   totalBytes: lengthSchema,
   freeBytes: lengthSchema,
   extentCount: lengthSchema,
-  isFull: z.boolean()
+  room: z.enum([...spaceUseSchema.options, 'none'])
 });
 export { bytesSchema };

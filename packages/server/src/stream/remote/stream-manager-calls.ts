@@ -14,6 +14,7 @@ import {
   extentIdSchema,
   lengthSchema,
   memberIdSchema,
+  spaceUseSchema,
   streamIdSchema
 } from './remote-schemas.js';
 
@@ -38,7 +39,8 @@ const TABLE = {
     input: z.object({
       ...owner,
       previous: z.object({ extentId: extentIdSchema, length: lengthSchema }).optional(),
-      suspects: z.array(memberIdSchema).max(64)
+      suspects: z.array(memberIdSchema).max(64),
+      use: spaceUseSchema.optional()
     }),
     output: z.object({ extentId: extentIdSchema, replicas: z.array(memberIdSchema) })
   },
