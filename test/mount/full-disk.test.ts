@@ -67,3 +67,24 @@ t.test(
     }
   }
 );
+
+t.test(
+  'a store on a disk that something else fills to the last byte goes on when there is space',
+  TEST,
+  async (t) => {
+    using folder = scratch();
+    const directory = join(folder.path, 'disk');
+    await using _disk = await smallDisk(directory);
+    await using drive = await startDrive({ store: 'stamp', folder: join(directory, 'store') });
+    await shell(drive, 'echo kept > kept; sync kept');
+    const filler = join(directory, 'filler');
+    await run('bash', ['-c', `cat /dev/zero > ${filler} 2>/dev/null || true`]);
+    // Long enough for the index and the tables to meet it, too.
+    for (let number = 0; number < 8; number++)
+      await shell(drive, `mkdir d${number} && echo x > d${number}/f && sync d${number}/f || true`);
+    await t.rejects(shell(drive, 'dd if=/dev/zero of=refused bs=1M count=32 conv=fsync'));
+    await run('rm', [filler]);
+    t.equal(await shell(drive, WRITE_AGAIN), 'written');
+    t.equal(await shell(drive, 'cat kept'), 'kept');
+  }
+);

@@ -1,4 +1,5 @@
 import type { Logger } from 'pino';
+import type { MetaStoreEvent } from './coordination/index.js';
 import type { PartitionEvent } from './partition/index.js';
 import type { StreamEvent } from './stream/index.js';
 
@@ -34,13 +35,15 @@ const LEVELS: Readonly<Record<StampEvent['type'], Level>> = {
   'partition-assigned': 'info',
   'assignment-failed': 'warn',
   'membership-lost': 'warn',
-  'upkeep-failed': 'warn'
+  'upkeep-failed': 'warn',
+  'meta-store-failed': 'error',
+  'meta-store-reopened': 'warn'
 };
 
 /** Of all events. */
 export const EVENT_TYPES = Object.keys(LEVELS) as readonly StampEvent['type'][];
 
-export type StampEvent = StreamEvent | PartitionEvent;
+export type StampEvent = StreamEvent | PartitionEvent | MetaStoreEvent;
 
 /** Tells the log what happens inside. */
 export function logEvent(logger: Logger, event: StampEvent): void {

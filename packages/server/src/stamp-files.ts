@@ -9,6 +9,7 @@ import type { Disk, Random } from './platform/index.js';
  *
  *   stamp.json         format version, id, number of extent nodes; written once, rewritten when nodes are added
  *   credentials.json   access key and secret of the local store, and where it listens; mode 0600
+ *   lock/              an empty ordered store: the process that has it open has the folder
  *   meta/              the meta store: tables of streams, extents, partitions, access keys
  *   nodes/<n>/         one extent node each: the data
  *   index/<partition>/ indexes of partitions: a cache of the data, may be deleted while the store is stopped
@@ -17,6 +18,7 @@ import type { Disk, Random } from './platform/index.js';
 const FORMAT_VERSION = 1;
 const SECRET_MODE = 0o600;
 
+export const lockDirectory = (directory: string): string => join(directory, 'lock');
 export const metaDirectory = (directory: string): string => join(directory, 'meta');
 export const nodeDirectory = (directory: string, number: number): string =>
   join(directory, 'nodes', String(number));

@@ -21,6 +21,7 @@ import {
 import { logEvent, type StampEvent } from './stamp-events.js';
 import {
   indexDirectory,
+  lockDirectory,
   metaDirectory,
   nodeDirectory,
   openCredentials,
@@ -150,13 +151,21 @@ class EmbeddedStamp implements Stamp {
       logEvent(this.#logger, event);
     };
     await disk.createDirectory(directory);
-    // Whoever has the meta store open owns the folder; nothing else is touched before.
+    // Whoever has it open owns the folder; nothing else is touched before, and the meta store may be opened anew.
+    const lock = await openOrderedStore(lockDirectory(directory));
+    this.#open.push(() => lock.close());
     const rows = await openOrderedStore(metaDirectory(directory));
     this.#open.push(() => rows.close());
     const files = { disk, random, directory };
     const identity = await openIdentity(files, nodeCount);
     this.#credentials = await openCredentials(files);
-    const meta = await openEmbeddedMetaStore({ store: rows, clock, random });
+    const meta = await openEmbeddedMetaStore({
+      store: rows,
+      reopen: () => openOrderedStore(metaDirectory(directory)),
+      clock,
+      random,
+      onEvent
+    });
     this.#open.push(() => meta.close());
     const streams = await openEmbeddedStreamLayer({
       folders: Array.from({ length: identity.nodeCount }, (_, index) => ({

@@ -1,22 +1,22 @@
 import { StoreError } from '../api/index.js';
-import type { Clock, OrderedStore, Random } from '../platform/index.js';
+import type { Random } from '../platform/index.js';
 import { EmbeddedMetaSession, type EmbeddedMetaSessionOptions } from './embedded-meta-session.js';
+import { MetaRows, type MetaRowsOptions } from './meta-rows.js';
 import { MetaTables } from './meta-tables.js';
 
-export interface EmbeddedMetaStoreOptions {
-  /** Stays the caller's: close it after the meta store. No one else may write to it. */
-  readonly store: OrderedStore;
-  readonly clock: Clock;
+/** The ordered store stays the caller's: close it after the meta store. No one else may write to it. */
+export interface EmbeddedMetaStoreOptions extends MetaRowsOptions {
   readonly random: Random;
 }
 
 /**
  * Opens the meta store of a single process. Keys of leases that an earlier life held are gone when it resolves.
  *
- * After a failed write it accepts no further ones: close it and its ordered store, and open both again.
+ * After a failed write, whose outcome is unknown, it opens its ordered store anew, again and again, and goes on; calls
+ * fail until then. Without `reopen` it accepts no further writes: close it and its ordered store, and open both again.
  */
 export async function openEmbeddedMetaStore(options: EmbeddedMetaStoreOptions): Promise<EmbeddedMetaStore> {
-  const tables = await MetaTables.open(options.store);
+  const tables = await MetaTables.open(new MetaRows(options));
   return new EmbeddedMetaStore({ tables, clock: options.clock, random: options.random });
 }
 

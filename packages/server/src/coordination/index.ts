@@ -11,6 +11,7 @@ export { type EtcdMemberStatus, readEtcdStatus } from './etcd/etcd-status.js';
 export { MemberDirectory } from './member-directory.js';
 export type { Member, MemberRole } from './member-table.js';
 export { type MemberLife, Membership, type MembershipOptions } from './membership.js';
+export type { MetaStoreEvent } from './meta-rows.js';
 export type {
   CampaignOptions,
   LeaderEntry,

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { StoreError } from '../api/index.js';
-import type { OrderedStore, StoreOperation } from '../platform/index.js';
+import type { StoreOperation } from '../platform/index.js';
 import {
   decodeEntry,
   decodeRevision,
@@ -15,6 +15,7 @@ import {
   type StoredEntry
 } from './meta-entry-format.js';
 import { MetaHistory } from './meta-history.js';
+import type { MetaRows } from './meta-rows.js';
 import type {
   MetaChange,
   MetaEntry,
@@ -28,7 +29,7 @@ import { checkTransaction } from './meta-transaction-check.js';
 const HISTORY_CHANGE_COUNT_MAX = 100_000;
 const HISTORY_BYTES_MAX = 64 * 1024 * 1024;
 const IN_FLIGHT_COUNT_MAX = 4096;
-/** Open leases deletes in batches of this size, to bound memory. */
+/** Keys of leases that ended are deleted in batches of this size, to bound memory. */
 const REMOVAL_COUNT = 1000;
 
 /**
@@ -37,10 +38,14 @@ const REMOVAL_COUNT = 1000;
  * Transactions are decided one after another, each against everything decided before it, and written in that order;
  * the store groups them under one sync. Nothing is visible or answered before it is durable, a failed compare
  * included, because it may rest on a transaction that is still being written.
+ *
+ * After a failed write nobody knows what of it and of all that was decided upon it is stored. Those calls fail, nothing
+ * more is accepted, and the store is opened anew: what it holds then is what happened. It was read back from the disk and
+ * written to new files while opening, so that nothing rests on pages of the system that were never written.
  */
 export class MetaTables {
-  readonly #store: OrderedStore;
-  readonly #history: MetaHistory;
+  readonly #rows: MetaRows;
+  #history: MetaHistory;
   /** Entries as decided but not yet durable; `undefined` = deleted. */
   readonly #undurable = new Map<
     string,
@@ -55,31 +60,31 @@ export class MetaTables {
   #turn: Promise<unknown> = Promise.resolve();
   /** Resolves when everything decided is durable and published; rejects when a write failed. */
   #published: Promise<void> = Promise.resolve();
-  /** After a failed write nothing is known of it and what was decided upon it, so nothing more is accepted. */
+  /** Since a write failed, until the store was opened anew. */
   #failure: StoreError | undefined;
+  #recovering: Promise<void> = Promise.resolve();
 
-  /** Removes the keys that leases of the previous life left. */
-  static async open(store: OrderedStore): Promise<MetaTables> {
-    const stored = store.get(REVISION_KEY);
-    const tables = new MetaTables(store, stored ? decodeRevision(stored) : 0);
-    await tables.#removeLeftovers();
-    return tables;
+  /** Removes the keys that leases of the previous life left. The rows are closed with the tables. */
+  static async open(rows: MetaRows): Promise<MetaTables> {
+    const tables = new MetaTables(rows, revisionIn(rows));
+    try {
+      await tables.#removeLeftovers();
+      return tables;
+    } catch (error) {
+      await tables.close(error as StoreError);
+      throw error;
+    }
   }
 
-  private constructor(store: OrderedStore, revision: number) {
-    this.#store = store;
+  private constructor(rows: MetaRows, revision: number) {
+    this.#rows = rows;
     this.#decidedRevision = revision;
-    this.#history = new MetaHistory({
-      revision,
-      changeCountMax: HISTORY_CHANGE_COUNT_MAX,
-      bytesMax: HISTORY_BYTES_MAX
-    });
+    this.#history = newHistory(revision);
   }
 
   find(key: string): MetaEntry | undefined {
-    const storedKey = entryKey(key);
-    const stored = this.#store.get(storedKey);
-    return stored && withoutLease(decodeEntry(storedKey, stored));
+    const entry = this.#findStored(key);
+    return entry && withoutLease(entry);
   }
 
   async range(prefix: string): Promise<MetaRange> {
@@ -87,7 +92,7 @@ export class MetaTables {
     const { rows, revision } = await this.#takeTurn(async () => {
       // What failed is not in the store, so what is there can still be read.
       await this.#published.catch(() => undefined);
-      return { rows: this.#store.scan(entryRange(prefix)), revision: this.#history.revision };
+      return { rows: this.#rows.scan(entryRange(prefix)), revision: this.#history.revision };
     });
     const entries: MetaEntry[] = [];
     for await (const { key, value } of rows) entries.push(withoutLease(decodeEntry(key, value)));
@@ -120,31 +125,56 @@ export class MetaTables {
 
   /** Deletes the keys of the lease in one revision; resolves when that is durable. */
   async endLease(leaseId: string): Promise<void> {
-    await this.#decide(() => {
-      const keys = this.#leases.get(leaseId);
-      this.#leases.delete(leaseId);
-      if (keys) this.#commit([], [...keys]);
-    });
+    try {
+      await this.#decide(() => {
+        const keys = this.#leases.get(leaseId);
+        this.#leases.delete(leaseId);
+        if (keys) this.#commit([], [...keys]);
+      });
+    } catch (error) {
+      // Its holder is gone all the same; its keys go when the store is open again.
+      if (this.#failure) this.#leases.delete(leaseId);
+      throw error;
+    }
   }
 
   /** Waits for what is in flight; watches end with `error`. */
   async close(error: StoreError): Promise<void> {
     this.#failure ??= error;
     await this.#published.catch(() => undefined);
+    this.#rows.stop();
+    await this.#recovering;
+    await this.#rows.close();
     this.#history.close(error);
   }
 
+  /** Deletes the keys whose leases have ended. */
   async #removeLeftovers(): Promise<void> {
-    let keys: string[] = [];
-    for await (const { key } of this.#store.scan(leasedRange())) {
-      keys.push(parseLeasedKey(key));
-      if (keys.length < REMOVAL_COUNT) continue;
-      this.#commit([], keys);
-      await this.#published;
-      keys = [];
+    for (let isDone = false; !isDone; ) {
+      const keys = await this.#findLeftovers();
+      isDone = keys.length < REMOVAL_COUNT;
+      await this.#decide(() =>
+        this.#commit(
+          [],
+          keys.filter((key) => this.#isLeftover(key))
+        )
+      );
     }
-    this.#commit([], keys);
-    await this.#published;
+  }
+
+  async #findLeftovers(): Promise<readonly string[]> {
+    const keys: string[] = [];
+    for await (const { key } of this.#rows.scan(leasedRange())) {
+      const name = parseLeasedKey(key);
+      if (this.#isLeftover(name)) keys.push(name);
+      if (keys.length === REMOVAL_COUNT) break;
+    }
+    return keys;
+  }
+
+  #isLeftover(key: string): boolean {
+    const leaseId = this.#findDecided(key)?.leaseId;
+    return leaseId !== undefined && !this.#leases.has(leaseId);
   }
 
   #takeTurn<Result>(run: () => Result | Promise<Result>): Promise<Result> {
@@ -173,9 +203,12 @@ export class MetaTables {
 
   #findDecided(key: string): StoredEntry | undefined {
     const undurable = this.#undurable.get(key);
-    if (undurable) return undurable.entry;
+    return undurable ? undurable.entry : this.#findStored(key);
+  }
+
+  #findStored(key: string): StoredEntry | undefined {
     const storedKey = entryKey(key);
-    const stored = this.#store.get(storedKey);
+    const stored = this.#rows.get(storedKey);
     return stored && decodeEntry(storedKey, stored);
   }
 
@@ -209,7 +242,7 @@ export class MetaTables {
     if (changes.length === 0) return this.#decidedRevision;
     operations.push({ type: 'put', key: REVISION_KEY, value: encodeRevision(revision) });
     this.#decidedRevision = revision;
-    this.#publish(this.#store.batch(operations, { sync: true }), changes, revision);
+    this.#publish(this.#rows.batch(operations), changes, revision);
     return revision;
   }
 
@@ -237,13 +270,70 @@ export class MetaTables {
         }
       },
       (error: StoreError) => {
-        this.#failure ??= error;
+        this.#fail(error);
         throw error;
       }
     );
     // Each caller that rests on it awaits it too; this only marks the rejection as handled.
     this.#published.catch(() => undefined);
   }
+
+  #fail(error: StoreError): void {
+    if (this.#failure) return;
+    this.#failure = error;
+    this.#recovering = this.#recover(error).catch((cause: unknown) => {
+      this.#failure ??= cause as StoreError;
+    });
+  }
+
+  /** Nothing is decided from the failure to the end of it. */
+  async #recover(error: StoreError): Promise<void> {
+    await this.#published.catch(() => undefined);
+    // Whatever was answered must be there; what failed may be.
+    const isOpen = await this.#rows.openAnew(error, {
+      isWhole: (rows) => revisionIn(rows) >= this.#history.revision,
+      onFailure: (cause) => {
+        this.#failure = cause;
+      }
+    });
+    if (!isOpen) return;
+    const revision = revisionIn(this.#rows);
+    this.#undurable.clear();
+    this.#decidedRevision = revision;
+    if (revision > this.#history.revision) {
+      // Who watches has not been told of these changes, and reads them.
+      this.#history.close(lostChanges(revision));
+      this.#history = newHistory(revision);
+    }
+    for (const keys of this.#leases.values()) keys.clear();
+    for await (const { key } of this.#rows.scan(leasedRange())) {
+      const name = parseLeasedKey(key);
+      const leaseId = this.#findStored(name)?.leaseId;
+      if (leaseId !== undefined) this.#leases.get(leaseId)?.add(name);
+    }
+    this.#published = Promise.resolve();
+    this.#failure = undefined;
+    // One that ended meanwhile could not delete its keys.
+    await this.#removeLeftovers();
+  }
+}
+
+function newHistory(revision: number): MetaHistory {
+  return new MetaHistory({
+    revision,
+    changeCountMax: HISTORY_CHANGE_COUNT_MAX,
+    bytesMax: HISTORY_BYTES_MAX
+  });
+}
+
+function revisionIn(rows: Pick<MetaRows, 'get'>): number {
+  const stored = rows.get(REVISION_KEY);
+  return stored ? decodeRevision(stored) : 0;
+}
+
+function lostChanges(revision: number): StoreError {
+  const advice = 'Read the range again and watch from its revision.';
+  return new StoreError('MetaCompacted', `The changes up to revision ${revision} were not heard. ${advice}`);
 }
 
 function withoutLease({ key, value, revision, createRevision }: StoredEntry): MetaEntry {
