@@ -76,7 +76,7 @@ export class StreamManager implements StreamManagerApi {
       registry,
       settings,
       allocating: creator.allocating,
-      sealStranded: (isStranded) => manager.#sealStranded(isStranded)
+      sealOpen: (isLeaving) => manager.#sealOpen(isLeaving)
     });
     const manager: StreamManager = new StreamManager(options, { tables, upkeep, creator });
     return manager;
@@ -218,13 +218,13 @@ export class StreamManager implements StreamManagerApi {
   scrub: StreamManagerApi['scrub'] = (message) => this.#upkeep.scrub(message);
 
   /**
-   * Seals the open extents that have a replica which is lost or shall go, for their owners, whose next append meets it
-   * and goes on in a new extent. What cannot be sealed yet is tried again.
+   * Seals the open extents that are to go, for their owners, whose next append meets it and goes on in a new extent.
+   * What cannot be sealed yet is tried again.
    */
-  async #sealStranded(isStranded: (memberId: MemberId) => boolean): Promise<void> {
+  async #sealOpen(isLeaving: (record: ExtentRecord) => boolean): Promise<void> {
     for (const [streamId, { extentIds }] of this.#tables.streams()) {
       for (const extentId of extentIds) {
-        const find = () => findStranded(this.#tables.findExtent(extentId), isStranded);
+        const find = () => findLeaving(this.#tables.findExtent(extentId), isLeaving);
         if (!find()) continue;
         await this.#locks.run(streamId, async () => {
           const record = find();
@@ -308,11 +308,11 @@ function staleEpoch(streamId: StreamId, epoch: number, current: number | undefin
   return new StoreError('StaleEpoch', `Stream ${streamId} has ${epochs}. Open it with a greater one.`);
 }
 
-function findStranded(
+function findLeaving(
   record: ExtentRecord | undefined,
-  isStranded: (memberId: MemberId) => boolean
+  isLeaving: (record: ExtentRecord) => boolean
 ): ExtentRecord | undefined {
-  return record && record.state !== 'sealed' && record.replicas.some(isStranded) ? record : undefined;
+  return record && record.state !== 'sealed' && isLeaving(record) ? record : undefined;
 }
 
 function wrong(message: string): StoreError {

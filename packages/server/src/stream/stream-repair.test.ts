@@ -92,6 +92,33 @@ t.test('a replica that comes back is adopted where nothing could be made anew', 
   await fixture[Symbol.asyncDispose]();
 });
 
+t.test('an open extent that began with too few replicas is left when another node comes', async (t) => {
+  const { fixture, stream, blocks } = await startFilled({ folderCount: 3 });
+  const away = fixture.disk.rules.add({ on: 'any', path: '/n2/**', fail: 'EIO' });
+  blocks.push(...(await fixture.until(appendBlocks(stream, sequences(101, 5), () => 1000))));
+  const [thin] = await idsOf(fixture, 'open');
+  const replicaCountOf = async (extentId: number) => {
+    const { extents } = await fixture.layer.membership.extents({ filter: 'all', limit: 1000 });
+    return extents.find((extent) => extent.extentId === extentId)?.replicas.length;
+  };
+  t.equal(await replicaCountOf(thin!), 2);
+  away[Symbol.dispose]();
+  await fixture.clock.advance(3000);
+  t.same(await idsOf(fixture, 'open'), [thin], 'the node has to stay for a while');
+  await fixture.clock.advance(60_000);
+  t.same(await idsOf(fixture, 'open'), [], 'nobody has written since');
+  await settle(fixture);
+  t.equal(await replicaCountOf(thin!), 3);
+  blocks.push(...(await fixture.until(appendBlocks(stream, sequences(106, 5), () => 1000))));
+  const [next] = await idsOf(fixture, 'open');
+  t.equal(await replicaCountOf(next!), 3);
+  await fixture.clock.advance(600_000);
+  t.same(await idsOf(fixture, 'open'), [next], 'this one may stay');
+  t.same(await idsOf(fixture, 'under-replicated'), []);
+  await fixture.until(checkReadable(fixture.layer, blocks));
+  await fixture[Symbol.asyncDispose]();
+});
+
 t.test('a scrub finds planted damage of every kind and repairs it', async (t) => {
   const { fixture, blocks } = await startFilled({ folderCount: 3 });
   const paths = [...(await fixture.extentPaths(0)), ...(await fixture.extentPaths(1))];

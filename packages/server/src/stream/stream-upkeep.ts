@@ -13,17 +13,19 @@ import type {
   ScrubMessage
 } from './membership-api.js';
 import type { MemberState, NodeRegistry } from './node-registry.js';
+import { OpenExtentPlan } from './open-extent-plan.js';
 import { type BalanceExtent, planRebalance } from './rebalance-plan.js';
 import { goodCount } from './repair-plan.js';
 import { measureExtents, type StreamMeasure } from './stream-measure.js';
+import type { ExtentRecord } from './stream-tables.js';
 import { openUpkeepParts, type UpkeepParts, type UpkeepPartsOptions } from './upkeep-parts.js';
 
 /** Moves that wait for their turn at most: the next sweep finds more. */
 const MOVES_MAX = 20;
 
 export interface StreamUpkeepOptions extends Omit<UpkeepPartsOptions, 'signal'> {
-  /** Seals open extents of which a replica is where it cannot stay. */
-  readonly sealStranded: (isStranded: (memberId: MemberId) => boolean) => Promise<void>;
+  /** Seals those of the open extents; their writers go on in new ones. */
+  readonly sealOpen: (isLeaving: (record: ExtentRecord) => boolean) => Promise<void>;
 }
 
 /**
@@ -35,6 +37,7 @@ export class StreamUpkeep implements MembershipApi {
   readonly #options: StreamUpkeepOptions;
   readonly #parts: UpkeepParts;
   readonly #closed: AbortController;
+  readonly #openExtents: OpenExtentPlan;
   #timer: Disposable | undefined;
   #sealing: Promise<void> | undefined;
 
@@ -42,6 +45,7 @@ export class StreamUpkeep implements MembershipApi {
     this.#options = options;
     this.#parts = parts;
     this.#closed = closed;
+    this.#openExtents = new OpenExtentPlan({ ...options });
   }
 
   /** Asks all nodes first, so that extents can be placed from the start. */
@@ -99,21 +103,23 @@ export class StreamUpkeep implements MembershipApi {
     });
   }
 
-  /** Open extents cannot be repaired, so they are sealed where a replica is lost or shall go; then what is drained is said. */
+  /** Seals the open extents that cannot stay as they are; then what is drained is said. */
   async #settleMembers(): Promise<void> {
-    const isStranded = (memberId: MemberId): boolean => {
-      const member = this.#registry.find(memberId);
-      return member !== undefined && (member.liveness === 'dead' || member.duty !== 'active');
-    };
-    if (!this.#registry.states().some(({ memberId }) => isStranded(memberId))) return;
-    this.#sealing ??= this.#options.sealStranded(isStranded).finally(() => {
-      this.#sealing = undefined;
-    });
+    const isLeaving = this.#openExtents.findLeaving(this.#unsealed());
+    if (isLeaving) {
+      this.#sealing ??= this.#options.sealOpen(isLeaving).finally(() => {
+        this.#sealing = undefined;
+      });
+    }
     await this.#sealing;
     for (const { memberId, duty } of this.#registry.states()) {
       if (duty !== 'draining' || this.#hasReplicas(memberId)) continue;
       await this.#registry.setDuty(memberId, 'drained');
     }
+  }
+
+  *#unsealed(): Iterable<ExtentRecord> {
+    for (const [, record] of this.#options.tables.extents()) if (record.state !== 'sealed') yield record;
   }
 
   #hasReplicas(memberId: MemberId): boolean {
