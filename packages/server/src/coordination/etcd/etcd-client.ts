@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import { StoreError } from '../../api/index.js';
 import type { Clock } from '../../platform/index.js';
 import type { MetaCallOptions } from '../meta-store.js';
@@ -141,7 +142,12 @@ export class EtcdClient {
     const timer = this.clock.setTimer(Math.max(0, timeoutMs), () =>
       end.abort(new StoreError('ServiceUnavailable', 'etcd did not answer in time. Check its members.'))
     );
-    for (const signal of signals) signal?.addEventListener('abort', abort, { once: true });
+    for (const signal of signals) {
+      if (!signal) continue;
+      // Shared by all calls that are under way, of which there may be many.
+      setMaxListeners(0, signal);
+      signal.addEventListener('abort', abort, { once: true });
+    }
     try {
       return await new Promise((resolve, reject) => {
         end.signal.addEventListener('abort', () => reject(end.signal.reason), { once: true });
