@@ -166,6 +166,9 @@ async function measureSmall(name: string, mounted: Mounted): Promise<void> {
   if (list.lines !== ENTRIES) throw new Error(`ls -l printed ${list.lines} of ${ENTRIES} entries`);
   bench.record(`${name} ls -l`, 's', list.seconds);
   await mounted.remount();
+  const first = await runLoad<Timing>('files', ['first-entry', flat]);
+  bench.record(`${name} first entry of find`, 's', first.seconds);
+  await mounted.remount();
   const find = await runLoad<Timing>('files', ['find', flat]);
   bench.record(`${name} find`, 's', find.seconds);
   if (name === 'null') return;

@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { createStoreClient, type StoreClient } from '@stampede/client';
 import { FULL_STAMP, StampCluster } from '../test/support/stamp-cluster.js';
-import { Bench, credentialsOf, runLoad, scratch, seconds, startStore } from './harness.js';
+import { Bench, credentialsOf, runLoad, scratch, seconds, startStore, touchMemory } from './harness.js';
 
 /*
  * What three replicas cost on one machine: the same calls on a store with one extent node, with three in one process, and
@@ -22,6 +22,7 @@ const bench = new Bench(
 
 for (let round = 0; round < ROUNDS; round++) {
   using folder = scratch();
+  touchMemory();
   const disk = await runLoad<{ seconds: number }>('files', ['fdatasync', folder.path, '3000']);
   bench.record('fdatasync of 4 KiB', 'calls/s', 3000 / disk.seconds);
   for (const durability of ['sync', 'os'] as const) {

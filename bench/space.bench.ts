@@ -1,7 +1,7 @@
 import { execFileSync } from 'node:child_process';
 import { join } from 'node:path';
 import { createStoreClient } from '@stampede/client';
-import { Bench, credentialsOf, scratch, startStore } from './harness.js';
+import { Bench, credentialsOf, scratch, startStore, touchMemory } from './harness.js';
 
 /*
  * A live set that is written again and again in random order, one object in four excepted, so that every extent keeps
@@ -22,6 +22,7 @@ const bench = new Bench(
 );
 
 using folder = scratch();
+touchMemory();
 const data = join(folder.path, 'data');
 await using store = await startStore({ data });
 await using client = createStoreClient({ ...credentialsOf(data), endpoint: store.endpoint });

@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { createStoreClient } from '@stampede/client';
-import { Bench, credentialsOf, runLoad, scratch, seconds, startStore } from './harness.js';
+import { Bench, credentialsOf, runLoad, scratch, seconds, startStore, touchMemory } from './harness.js';
 
 /*
  * The store through the SDK: the server is a process of its own (`stampede up`), the client is this one, the framed
@@ -20,6 +20,7 @@ const bench = new Bench(
 
 for (let round = 0; round < ROUNDS; round++) {
   using folder = scratch();
+  touchMemory();
   const disk = await runLoad<{ seconds: number }>('files', ['fdatasync', folder.path, '3000']);
   bench.record('fdatasync of 4 KiB', 'calls/s', 3000 / disk.seconds);
   for (const durability of ['sync', 'os'] as const) {

@@ -9,7 +9,7 @@ import {
   systemRandom
 } from '../packages/server/src/platform/index.js';
 import { type OwnedStream, openEmbeddedStreamLayer } from '../packages/server/src/stream/index.js';
-import { Bench, runLoad, scratch, seconds } from './harness.js';
+import { Bench, runLoad, scratch, seconds, touchMemory } from './harness.js';
 
 /*
  * The stream layer alone, in this process: appends to one stream on one extent node, and on three of the same disk.
@@ -35,6 +35,7 @@ for (let round = 0; round < ROUNDS; round++) {
   for (const durability of ['sync', 'os'] as const) {
     for (const nodeCount of [1, 3]) {
       using folder = scratch();
+      touchMemory();
       const disk = await runLoad<{ seconds: number }>('files', ['fdatasync', folder.path, String(SYNCS)]);
       bench.record('fdatasync of 4 KiB', 'calls/s', SYNCS / disk.seconds);
       if (durability === 'sync') {

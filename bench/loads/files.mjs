@@ -137,6 +137,17 @@ const operations = {
     const seconds = now() - start;
     return { seconds, lines: output.toString('latin1').split('\n').length - 2 };
   },
+  /** Until find has said the first name. */
+  async 'first-entry'() {
+    const { spawn } = await import('node:child_process');
+    const start = now();
+    const child = spawn('find', [directory, '-type', 'f'], { stdio: ['ignore', 'pipe', 'ignore'] });
+    await new Promise((resolve) => child.stdout.once('data', resolve));
+    const seconds = now() - start;
+    child.stdout.destroy();
+    child.kill();
+    return { seconds };
+  },
   find() {
     const start = now();
     const output = execFileSync('find', [directory, '-type', 'f'], { maxBuffer: 1 << 30 });
