@@ -5,7 +5,12 @@ import { formatSize } from '../size.js';
 import type { Check } from './check.js';
 
 const ANSWER_MS_MAX = 3000;
-const VERSION_MIN: readonly [number, number] = [3, 4];
+const VERSION_MIN = '3.4.0';
+/**
+ * From these on, a leader that was stopped for a while does not end the leases that others kept alive meanwhile
+ * (etcd issue 15247). Until then holders learn it from their watches, not from their leases.
+ */
+const VERSIONS_WITH_FIRM_LEASES = ['3.4.31', '3.5.13'];
 /** Slower than this, leases and new extents are late. */
 const READ_MS_GOOD = 200;
 
@@ -51,14 +56,29 @@ function judge(status: EtcdMemberStatus): Omit<Check, 'name'> {
     };
   if (!hasLeader)
     return { verdict: 'fail', message: 'it has no leader', fix: 'see that most of its members run' };
-  const [major = 0, minor = 0] = version.split('.').map(Number);
-  if (major < VERSION_MIN[0] || (major === VERSION_MIN[0] && minor < VERSION_MIN[1]))
+  if (isBefore(version, VERSION_MIN))
     return {
       verdict: 'fail',
       message: `its version ${version} is too old`,
-      fix: `install etcd ${VERSION_MIN.join('.')} or newer`
+      fix: `install etcd ${VERSION_MIN} or newer`
     };
   const message = `${version}, ${isLeader ? 'leader' : 'follower'}, ${formatSize(databaseBytes)}, a read takes ${readMs.toFixed(1)} ms`;
-  if (readMs <= READ_MS_GOOD) return { verdict: 'ok', message };
-  return { verdict: 'warn', message, fix: 'give etcd a disk that syncs fast, and a network near by' };
+  if (readMs > READ_MS_GOOD)
+    return { verdict: 'warn', message, fix: 'give etcd a disk that syncs fast, and a network near by' };
+  const fixed = VERSIONS_WITH_FIRM_LEASES.find((candidate) => isSameMinor(candidate, version));
+  if (fixed && isBefore(version, fixed))
+    return {
+      verdict: 'warn',
+      message: `${message}; a stopped leader that wakes up may end the leases of others`,
+      fix: `install etcd ${fixed} or newer`
+    };
+  return { verdict: 'ok', message };
+}
+
+function isBefore(version: string, other: string): boolean {
+  return version.localeCompare(other, 'en', { numeric: true }) < 0;
+}
+
+function isSameMinor(version: string, other: string): boolean {
+  return version.split('.', 2).join('.') === other.split('.', 2).join('.');
 }
