@@ -4,11 +4,9 @@ import { fileURLToPath } from 'node:url';
 import { setFlagsFromString } from 'node:v8';
 import { createStoreClient } from '@stampede/client';
 import { findMount, mount, unmountDirectory } from '@stampede/fs-mount';
-import { startStamp } from '@stampede/server';
 import { commands } from './commands/index.js';
 import { readEnvironment } from './config.js';
 import { runProgram } from './program.js';
-import { startConfigured } from './server/start-configured.js';
 import { DAEMON_VARIABLE, reportReady, startDaemon } from './start-daemon.js';
 import type { World } from './world.js';
 
@@ -62,8 +60,9 @@ function systemWorld(words: readonly string[]): World {
     nowMs: Date.now,
     connect: async ({ endpoint, accessKey, secretKey }) =>
       createStoreClient({ endpoint, accessKey, secretKey }),
-    startStamp,
-    startServer: startConfigured,
+    // Loaded only when wanted: most commands are clients, and end sooner than the server is loaded.
+    startStamp: async (options) => (await import('@stampede/server')).startStamp(options),
+    startServer: async (options) => (await import('./server/start-configured.js')).startConfigured(options),
     mount,
     findMount,
     unmount: unmountDirectory,

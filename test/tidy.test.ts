@@ -23,6 +23,7 @@ const PACKAGE_ARROWS: Record<string, readonly string[]> = {
   src: [
     '@stampede/server',
     '@stampede/server/api',
+    '@stampede/server/etcd',
     '@stampede/server/platform',
     '@stampede/client',
     '@stampede/fs-mount'

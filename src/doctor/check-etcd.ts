@@ -1,5 +1,5 @@
-import { type EtcdMemberStatus, type EtcdOptions, readEtcdStatus } from '@stampede/server';
 import { isStoreError } from '@stampede/server/api';
+import type { EtcdMemberStatus, EtcdOptions } from '@stampede/server/etcd';
 import { systemClock } from '@stampede/server/platform';
 import { formatSize } from '../size.js';
 import type { Check } from './check.js';
@@ -23,6 +23,7 @@ export async function checkEtcd(options: Omit<EtcdOptions, 'clock'>): Promise<re
 
 async function checkMember(options: Omit<EtcdOptions, 'clock'>, url: string): Promise<Check> {
   const name = `etcd ${url.replace(/^https?:\/\//, '')}`;
+  const { readEtcdStatus } = await import('@stampede/server/etcd');
   try {
     const status = await readEtcdStatus({ ...options, clock: systemClock() }, { deadlineMs: ANSWER_MS_MAX });
     return { name, ...judge(status) };

@@ -1,4 +1,4 @@
-import type { EtcdOptions } from '@stampede/server';
+import type { EtcdOptions } from '@stampede/server/etcd';
 import type { OpenedServerConfig } from './open-server-config.js';
 import type { ServerConfig } from './server-config.js';
 

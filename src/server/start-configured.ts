@@ -1,4 +1,5 @@
-import { openEtcdMetaStore, type Server, startServer } from '@stampede/server';
+import { type Server, startServer } from '@stampede/server';
+import { openEtcdMetaStore } from '@stampede/server/etcd';
 import { systemClock, systemRandom } from '@stampede/server/platform';
 import type { Log } from '../log.js';
 import { etcdOptions } from './etcd-options.js';

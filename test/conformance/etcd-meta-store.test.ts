@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type MetaStore, openEtcdMetaStore } from '@stampede/server';
+import type { MetaStore } from '@stampede/server';
+import { openEtcdMetaStore } from '@stampede/server/etcd';
 import { systemClock, systemRandom } from '@stampede/server/platform';
 import t from 'tap';
 import {

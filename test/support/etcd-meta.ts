@@ -1,4 +1,5 @@
-import { type EtcdMetaStoreOptions, type MetaStore, openEtcdMetaStore } from '@stampede/server';
+import type { MetaStore } from '@stampede/server';
+import { type EtcdMetaStoreOptions, openEtcdMetaStore } from '@stampede/server/etcd';
 import { systemClock, systemRandom } from '@stampede/server/platform';
 import { CutProxy } from './cut-proxy.js';
 

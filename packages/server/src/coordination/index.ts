@@ -5,9 +5,6 @@ export {
   type EmbeddedMetaStoreOptions,
   openEmbeddedMetaStore
 } from './embedded-meta-store.js';
-export type { EtcdOptions } from './etcd/etcd-endpoint.js';
-export { type EtcdMetaStoreOptions, openEtcdMetaStore } from './etcd/etcd-meta-store.js';
-export { type EtcdMemberStatus, readEtcdStatus } from './etcd/etcd-status.js';
 export { MemberDirectory } from './member-directory.js';
 export type { Member, MemberRole } from './member-table.js';
 export { type MemberLife, Membership, type MembershipOptions } from './membership.js';
