@@ -46,6 +46,7 @@ const EVENTS = {
   commitFailed: ['warn', 'data could not be stored yet; it is kept and tried again'],
   dataLost: ['error', 'data is lost: the store refuses it'],
   removalFailed: ['warn', 'a removal did not happen; the file shows again'],
+  bucketRefused: ['warn', 'a bucket was not made or deleted'],
   watchLost: ['info', 'changes by others show later: the watch of the store ended'],
   watchLive: ['debug', 'changes by others show at once'],
   driverMissing: [

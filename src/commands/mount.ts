@@ -1,3 +1,4 @@
+import { ALL_BUCKETS } from '@stampede/fs-mount';
 import { asText, defineCommand, flag, value } from '../command.js';
 import type { CommandContext } from '../command-context.js';
 import { type DaemonFiles, daemonFiles } from '../daemon-files.js';
@@ -5,14 +6,15 @@ import { openDrive } from '../drive.js';
 import { openLog } from '../log.js';
 import { PidFile } from '../pid-file.js';
 import { connectionOptions, driveOptions, driveSettings, jsonOption } from '../shared-options.js';
-import { parseStorePath, type StorePath } from '../store-path.js';
+import { parseStorePath } from '../store-path.js';
 import { CommandError, UsageError } from '../usage-error.js';
 
 export const mount = defineCommand({
   name: 'mount',
   parameters: '<bucket[/prefix]> <dir>',
-  summary: 'mount a bucket, or what is below a prefix of it, as a drive',
+  summary: 'mount a bucket, what is below a prefix of it, or all buckets as a drive',
   details:
+    `With ${ALL_BUCKETS} in the place of a bucket each one is a directory; mkdir and rmdir there make and remove buckets.\n` +
     'It runs until Ctrl-C, which stores everything and unmounts; a second Ctrl-C gives up what is not stored yet and\n' +
     'says what that is. With --daemon it returns when the drive can be used, and SIGTERM takes the place of Ctrl-C.\n' +
     'What a crashed mount left at the directory is cleaned up. See also: umount.',
@@ -37,12 +39,13 @@ export const mount = defineCommand({
   async run(context, [text = '', place = ''], options) {
     const { world, output, shutdown, signal } = context;
     const { bucket, key } = parseTarget(text);
+    const what = nameOf(bucket, key);
     const directory = context.localPath(place);
     const files = filesOf(context, directory, options);
     if (options.daemon && world.reportReady === undefined)
       return startInBackground(context, {
         directory,
-        what: key === '' ? bucket : `${bucket}/${key}`,
+        what,
         files,
         isJson: options.json
       });
@@ -70,7 +73,6 @@ export const mount = defineCommand({
     });
     if (signal.aborted) return;
     await pidFile?.write();
-    const what = key === '' ? bucket : `${bucket}/${key}`;
     if (options.json) await output.json({ bucket, prefix: key, mount: directory, pid: process.pid });
     else await output.line(`${what} is mounted at ${output.name(directory)}. Ctrl-C unmounts it.`);
     world.reportReady?.();
@@ -122,9 +124,17 @@ async function startInBackground(
     );
 }
 
-/** `BUCKET`, `BUCKET/PREFIX`, or either with `st:` before it. */
-function parseTarget(text: string): StorePath & { readonly bucket: string } {
+function nameOf(bucket: string, key: string): string {
+  if (bucket === ALL_BUCKETS) return 'every bucket';
+  return key === '' ? bucket : `${bucket}/${key}`;
+}
+
+/** `:all`, `BUCKET`, `BUCKET/PREFIX`, or one of the latter with `st:` before it. */
+function parseTarget(text: string): { readonly bucket: string; readonly key: string } {
+  if (text === ALL_BUCKETS) return { bucket: ALL_BUCKETS, key: '' };
+  if (text.startsWith(`${ALL_BUCKETS}/`))
+    throw new UsageError(`there is no prefix of all buckets; write mount ${ALL_BUCKETS} DIR`);
   const path = parseStorePath(text.startsWith('st:') ? text : `st:${text}`);
   if (path.bucket === undefined) throw new UsageError(`"${text}" names no bucket; write mount BUCKET DIR`);
-  return { ...path, bucket: path.bucket };
+  return { bucket: path.bucket, key: path.key };
 }

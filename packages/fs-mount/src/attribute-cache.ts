@@ -17,8 +17,26 @@ export interface Ticket {
   all: boolean;
 }
 
+/** What is remembered of all paths of a drive; full, it forgets what was asked for longest ago. */
+export class AttributeEntries {
+  readonly map: BoundedMap<string, Entry>;
+  hitCount = 0;
+  missCount = 0;
+
+  constructor(limit: number) {
+    this.map = new BoundedMap({ limit });
+  }
+
+  get status(): CacheStatus {
+    const { hitCount, missCount } = this;
+    return { name: 'attributes', hitCount, missCount, entryCount: this.map.size };
+  }
+}
+
 export interface AttributeCacheOptions {
-  readonly entryCountMax: number;
+  readonly entries: AttributeEntries;
+  /** What the bucket's entries begin with among those of others: '' where there are none. */
+  readonly scope: string;
   /** How long an answer holds while no watch reports changes. */
   readonly ttlMs: number;
   readonly clock: Clock;
@@ -29,41 +47,32 @@ export interface AttributeCacheOptions {
  * reports a change; otherwise for the TTL. An answer that was overtaken by a change is used once and not remembered.
  */
 export class AttributeCache {
-  readonly #entries: BoundedMap<string, Entry>;
+  readonly #entries: AttributeEntries;
+  readonly #scope: string;
   readonly #tickets = new Set<Ticket>();
   readonly #compactor = new StatCompactor();
   readonly #options: AttributeCacheOptions;
   #liveSinceMs: number | undefined;
-  #hitCount = 0;
-  #missCount = 0;
 
   constructor(options: AttributeCacheOptions) {
     this.#options = options;
-    this.#entries = new BoundedMap({ limit: options.entryCountMax });
-  }
-
-  get status(): CacheStatus {
-    return {
-      name: 'attributes',
-      hitCount: this.#hitCount,
-      missCount: this.#missCount,
-      entryCount: this.#entries.size
-    };
+    this.#entries = options.entries;
+    this.#scope = options.scope;
   }
 
   find(key: string): StatResult | undefined {
     const stat = this.#find(key);
-    if (stat) this.#hitCount++;
-    else this.#missCount++;
+    if (stat) this.#entries.hitCount++;
+    else this.#entries.missCount++;
     return stat;
   }
 
   #find(key: string): StatResult | undefined {
-    const entry = this.#entries.get(key);
+    const entry = this.#entries.map.get(this.#scope + key);
     if (!entry) return undefined;
     if (this.#liveSinceMs !== undefined && entry.readAtMs >= this.#liveSinceMs) return entry.stat;
     if (this.#options.clock.monotonicMs() - entry.readAtMs < this.#options.ttlMs) return entry.stat;
-    this.#entries.delete(key);
+    this.#entries.map.delete(this.#scope + key);
     return undefined;
   }
 
@@ -76,7 +85,7 @@ export class AttributeCache {
 
   fill(ticket: Ticket, key: string, stat: StatResult): void {
     if (ticket.all || ticket.changed.has(key)) return;
-    const known = this.#entries.get(key);
+    const known = this.#entries.map.get(this.#scope + key);
     // Listing a large directory again would otherwise replace all that is kept of it.
     if (known && isSame(known.stat, stat)) known.readAtMs = ticket.startedAtMs;
     else this.#set(key, stat, ticket.startedAtMs);
@@ -94,17 +103,19 @@ export class AttributeCache {
 
   forget(key: string): void {
     this.#spoil(key);
-    this.#entries.delete(key);
+    this.#entries.map.delete(this.#scope + key);
   }
 
   forgetPrefix(prefix: string): void {
     for (const ticket of this.#tickets) ticket.all = true;
-    for (const key of [...this.#entries.keys()]) if (key.startsWith(prefix)) this.#entries.delete(key);
+    const { map } = this.#entries;
+    const start = this.#scope + prefix;
+    if (start === '') map.clear();
+    for (const key of [...map.keys()]) if (key.startsWith(start)) map.delete(key);
   }
 
   clear(): void {
-    for (const ticket of this.#tickets) ticket.all = true;
-    this.#entries.clear();
+    this.forgetPrefix('');
   }
 
   /** What is read from now on holds until a change is reported. */
@@ -121,7 +132,7 @@ export class AttributeCache {
   }
 
   #set(key: string, stat: StatResult, readAtMs: number): void {
-    this.#entries.set(key, { stat: this.#compactor.compact(stat), readAtMs });
+    this.#entries.map.set(this.#scope + key, { stat: this.#compactor.compact(stat), readAtMs });
   }
 
   #spoil(key: string): void {

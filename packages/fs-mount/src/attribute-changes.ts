@@ -15,6 +15,7 @@ export interface AttributeChangesOptions {
   readonly files: OpenFiles;
   readonly clock: Clock;
   readonly times: DirectoryTimes;
+  readonly rootAttributes: Partial<Attributes> | undefined;
 }
 
 type Existing = Exclude<Found, { readonly type: 'none' }>;
@@ -23,10 +24,11 @@ type Existing = Exclude<Found, { readonly type: 'none' }>;
 export class AttributeChanges {
   readonly #options: AttributeChangesOptions;
   /** A bucket's root has no key to keep attributes in. */
-  #rootAttributes: Partial<Attributes> = {};
+  #rootAttributes: Partial<Attributes>;
 
   constructor(options: AttributeChangesOptions) {
     this.#options = options;
+    this.#rootAttributes = options.rootAttributes ?? {};
   }
 
   get rootAttributes(): Partial<Attributes> {

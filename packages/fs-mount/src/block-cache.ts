@@ -14,7 +14,6 @@ interface Segment {
 
 export interface BlockCacheOptions {
   readonly store: StoreCalls;
-  readonly bucket: string;
   /** Most bytes kept; what is being read comes on top, bounded by the requests of the kernel. */
   readonly limitBytes: number;
   readonly disk?: DiskCache | undefined;
@@ -109,7 +108,7 @@ export class BlockCache {
 
   /** The segments that make up the range; gaps are asked for. */
   #segmentsOf({ head, start, end }: ReadRequest): Segment[] {
-    const version = `${head.key}\0${head.etag}\0${head.size}`;
+    const version = `${head.bucket}\0${head.key}\0${head.etag}\0${head.size}`;
     const known = this.#versions.get(version) ?? [];
     if (known.length === 0 && start < end) this.#versions.set(version, known);
     const found: Segment[] = [];
@@ -182,9 +181,8 @@ export class BlockCache {
     this.#arrivingBytes -= bytes;
   }
 
-  async #fetchFromStore({ key, etag }: ObjectHead, { offset, length }: Segment): Promise<Uint8Array> {
-    const { store, bucket } = this.#options;
-    const { body } = await store.objects.read({ bucket, key, offset, length, ifMatch: etag });
+  async #fetchFromStore({ bucket, key, etag }: ObjectHead, { offset, length }: Segment): Promise<Uint8Array> {
+    const { body } = await this.#options.store.objects.read({ bucket, key, offset, length, ifMatch: etag });
     // A body that shares a larger buffer would keep all of it alive.
     const isOwn = body.byteLength === body.buffer.byteLength;
     return padded(isOwn ? body : new Uint8Array(body), length);

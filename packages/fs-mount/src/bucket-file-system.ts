@@ -3,6 +3,7 @@ import { type Attributes, S_IFLNK, S_IFMT, S_IFREG } from './attributes.js';
 import { type BucketParts, makeBucketParts } from './bucket-parts.js';
 import type { ChangeListener } from './change-listener.js';
 import type { DiskCache } from './disk-cache/index.js';
+import { DriveMemory } from './drive-memory.js';
 import { type Entries, type Found, type NamedEntry, posixAttributesOf } from './entries.js';
 import { FileSystemError } from './errno.js';
 import { FileHandle } from './file-handle.js';
@@ -27,16 +28,22 @@ import { findXattr, getXattr, xattrChange } from './xattrs.js';
 /** A bucket, or a prefix of one, as a file system. */
 export class BucketFileSystem implements FileSystem {
   readonly #options: FileSystemOptions;
+  readonly #memory: DriveMemory;
   readonly #parts: BucketParts;
   /** Those that nearly every operation asks. */
   readonly #entries: Entries;
   readonly #files: OpenFiles;
+  readonly #relieving: Disposable;
 
-  constructor(options: FileSystemOptions) {
+  /** `drive`: the memory that it shares with the file systems of other buckets. */
+  constructor(options: FileSystemOptions, drive?: DriveMemory) {
     this.#options = options;
-    this.#parts = makeBucketParts(options);
+    this.#memory = drive ?? new DriveMemory(options);
+    const scope = drive ? `${options.bucket}\0` : '';
+    this.#parts = makeBucketParts(options, { memory: this.#memory, scope });
     this.#entries = this.#parts.entries;
     this.#files = this.#parts.files;
+    this.#relieving = this.#memory.onPressure(() => this.#files.relieve());
   }
 
   get diskCache(): DiskCache | undefined {
@@ -47,7 +54,7 @@ export class BucketFileSystem implements FileSystem {
     this.#parts.foreign.start();
   }
 
-  get isWatched(): boolean {
+  isWatched(): boolean {
     return this.#parts.foreign.isLive;
   }
 
@@ -218,7 +225,7 @@ export class BucketFileSystem implements FileSystem {
     await this.#parts.changes.apply(found, path, {}, name);
   }
 
-  statfs(): Promise<Space> {
+  statfs(_path?: string): Promise<Space> {
     return this.#parts.space.read();
   }
 
@@ -244,6 +251,9 @@ export class BucketFileSystem implements FileSystem {
   close(): void {
     this.#parts.foreign.close();
     this.#files.close();
+    // Nobody says from now on when it changes; what shares the memory may come back to it.
+    this.#parts.attributeCache.clear();
+    this.#relieving[Symbol.dispose]();
   }
 
   get unstored(): readonly Unstored[] {
@@ -251,14 +261,21 @@ export class BucketFileSystem implements FileSystem {
     return dirty.map((state) => ({ path: this.#pathOf(state), bytes: state.dirtyBytes }));
   }
 
+  /** Nothing is open, not stored or not removed yet: it can be closed and made anew at any time. */
+  get isIdle(): boolean {
+    return this.#files.isEmpty && this.#parts.removals.isEmpty && !this.#entries.hasAliases;
+  }
+
+  /** Of a whole bucket itself. */
+  get rootAttributes(): Attributes {
+    return this.#attributesOf({ type: 'directory', target: { key: '', form: 'any' } }, '/');
+  }
+
   get status(): FileSystemStatus {
     return {
+      ...this.#memory.status,
       openFileCount: this.#files.under('').filter((state) => state.handleCount > 0).length,
       dirtyBytes: this.#files.under('').reduce((sum, state) => sum + state.dirtyBytes, 0),
-      writeMemoryBytes: this.#parts.memory.usedBytes,
-      writeMemoryLimitBytes: this.#parts.memory.limitBytes,
-      readMemoryBytes: this.#parts.blocks.bytes,
-      caches: [this.#parts.attributeCache.status, ...this.#parts.blocks.statuses],
       watchIsLive: this.#parts.foreign.isLive
     };
   }
@@ -290,7 +307,9 @@ export class BucketFileSystem implements FileSystem {
 
   #attributesOf(found: Existing, path: string): Attributes {
     const attributes = this.#entries.attributes(found);
-    return path === '/' ? { ...attributes, ...this.#parts.changes.rootAttributes } : attributes;
+    if (path !== '/') return attributes;
+    const { changes, times } = this.#parts;
+    return times.latest(found.target.key, { ...attributes, ...changes.rootAttributes });
   }
 
   #pathOf(state: FileState): string {

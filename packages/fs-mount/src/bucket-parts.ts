@@ -1,7 +1,7 @@
 import { AttributeCache } from './attribute-cache.js';
 import { AttributeChanges } from './attribute-changes.js';
-import { BlockCache } from './block-cache.js';
 import { DirectoryTimes } from './directory-times.js';
+import type { DriveMemory } from './drive-memory.js';
 import { Entries } from './entries.js';
 import type { FileSystemOptions } from './file-system-options.js';
 import { ForeignChanges } from './foreign-changes.js';
@@ -10,7 +10,6 @@ import { OpenFiles } from './open-files.js';
 import { ReadAhead } from './read-ahead.js';
 import { Removals } from './removals.js';
 import { SpaceReader } from './space.js';
-import { WriteMemory } from './write-memory.js';
 
 const REMOVAL_DELAY_MS = 30;
 const READ_AHEAD_BYTES_MAX = 32 * 1024 * 1024;
@@ -21,9 +20,7 @@ export interface BucketParts {
   readonly namespace: Namespace;
   readonly files: OpenFiles;
   readonly removals: Removals;
-  readonly blocks: BlockCache;
   readonly attributeCache: AttributeCache;
-  readonly memory: WriteMemory;
   readonly space: SpaceReader;
   readonly foreign: ForeignChanges;
   readonly changes: AttributeChanges;
@@ -32,12 +29,16 @@ export interface BucketParts {
 }
 
 /** Makes the parts and tells each of those it needs. */
-export function makeBucketParts(options: FileSystemOptions): BucketParts {
+export function makeBucketParts(
+  options: FileSystemOptions,
+  { memory, scope }: { readonly memory: DriveMemory; readonly scope: string }
+): BucketParts {
   const { bucket, prefix, clock, onEvent, uid, gid, umask } = options;
-  const defaults = { uid, gid, umask, mountedAtMs: clock.nowMs() };
+  const defaults = { uid, gid, umask, mountedAtMs: options.bornAtMs ?? clock.nowMs() };
   const times = new DirectoryTimes(clock);
   const cache = new AttributeCache({
-    entryCountMax: options.attributeCountMax,
+    entries: memory.attributes,
+    scope,
     ttlMs: options.attributeTtlMs,
     clock
   });
@@ -47,23 +48,11 @@ export function makeBucketParts(options: FileSystemOptions): BucketParts {
     entries: { apply: (event) => entries.apply(event) }
   });
   const { store } = foreign;
-  const blocks = new BlockCache({
-    store,
-    bucket,
-    limitBytes: options.readMemoryBytes,
-    disk: options.diskCache
-  });
-  const memory = new WriteMemory({
-    limitBytes: options.writeMemoryBytes,
-    deadlineMs: options.deadlineMs,
-    clock,
-    onPressure: () => files.relieve()
-  });
   const files = new OpenFiles({
     services: {
       store,
       bucket,
-      memory,
+      memory: memory.writes,
       clock,
       defaults,
       openScratch: options.openScratch,
@@ -82,10 +71,28 @@ export function makeBucketParts(options: FileSystemOptions): BucketParts {
     onEvent,
     onDone: (key) => cache.forget(key)
   });
-  const entries: Entries = new Entries({ store, bucket, prefix, cache, files, removals, defaults, times });
-  const changes = new AttributeChanges({ store, bucket, clock, entries, files, times });
+  const entries: Entries = new Entries({
+    store,
+    bucket,
+    prefix,
+    cache,
+    files,
+    removals,
+    defaults,
+    times,
+    isAtRoot: options.isAtRoot
+  });
+  const changes = new AttributeChanges({
+    store,
+    bucket,
+    clock,
+    entries,
+    files,
+    times,
+    rootAttributes: options.rootAttributes
+  });
   const windowBytesMax = Math.min(READ_AHEAD_BYTES_MAX, options.readMemoryBytes / 4);
-  const newReadAhead = () => new ReadAhead(blocks, windowBytesMax);
+  const newReadAhead = () => new ReadAhead(memory.blocks, windowBytesMax);
   const namespace = new Namespace({ store, bucket, entries, files, removals, clock, times, newReadAhead });
   const space = new SpaceReader(store, bucket, clock);
   return {
@@ -93,9 +100,7 @@ export function makeBucketParts(options: FileSystemOptions): BucketParts {
     namespace,
     files,
     removals,
-    blocks,
     attributeCache: cache,
-    memory,
     space,
     foreign,
     changes,

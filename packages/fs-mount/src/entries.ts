@@ -38,6 +38,8 @@ export interface EntriesOptions {
   readonly removals: Removals;
   readonly defaults: AttributeDefaults;
   readonly times: DirectoryTimes;
+  /** Whether `.stampede` in its root is another's name. Default true. */
+  readonly isAtRoot: boolean | undefined;
 }
 
 /** What the mount shows: the store, with the changes that it does not have yet laid over. */
@@ -114,9 +116,9 @@ export class Entries {
 
   /** The names in a directory, in pages and in no particular order. */
   async *list(target: Target): AsyncGenerator<NamedEntry[]> {
-    const { files, removals } = this.#options;
+    const { files, removals, isAtRoot = true } = this.#options;
     const prefix = target.key === '' ? '' : `${target.key}/`;
-    const shown = this.isRoot(target) ? nameInRoot : (name: string) => name;
+    const shown = isAtRoot && this.isRoot(target) ? nameInRoot : (name: string) => name;
     const unstored = new Map([...files.unstoredIn(prefix)].map((state) => [state.key, state]));
     for await (const page of this.#lookup.list(prefix)) {
       const names: NamedEntry[] = [];
@@ -173,6 +175,10 @@ export class Entries {
   /** True when the name was one of a removed file. */
   dropAlias(path: string): boolean {
     return this.#aliases.delete(path);
+  }
+
+  get hasAliases(): boolean {
+    return this.#aliases.size > 0;
   }
 
   isAlias(path: string): boolean {

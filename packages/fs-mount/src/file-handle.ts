@@ -101,7 +101,7 @@ export class FileHandle {
     const { state: from } = source;
     const lengthIn = (size: number) => Math.min(range.length, CLONE_BYTES_MAX, size - range.sourceOffset);
     if (lengthIn(from.size) < CLONE_BYTES_MIN) return undefined;
-    await this.#options.files.commit(from);
+    await source.#options.files.commit(from);
     const head = from.base;
     if (!head || from.isDetached || lengthIn(head.size) < CLONE_BYTES_MIN) return undefined;
     const length = lengthIn(head.size);

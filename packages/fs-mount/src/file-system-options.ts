@@ -1,4 +1,5 @@
 import type { StoreCalls } from '@stampede/client';
+import type { Attributes } from './attributes.js';
 import type { Clock } from './clock.js';
 import type { DiskCache } from './disk-cache/index.js';
 import type { OnMountEvent } from './mount-event.js';
@@ -9,6 +10,12 @@ export interface FileSystemOptions {
   readonly bucket: string;
   /** The keys that are shown start with it; '' or ending in a slash. */
   readonly prefix: string;
+  /** Whether its root is that of the mount, which has a folder of its own there. Default true. */
+  readonly isAtRoot?: boolean | undefined;
+  /** What the bucket itself shows, which has no key to keep it in. */
+  readonly rootAttributes?: Partial<Attributes> | undefined;
+  /** The times of directories without a marker. Default: now. */
+  readonly bornAtMs?: number | undefined;
   readonly readOnly: boolean;
   /** What objects show that have no attributes of their own. */
   readonly uid: number;

@@ -64,8 +64,8 @@ export interface FileSystem {
   readonly diskCache: DiskCache | undefined;
   /** Begins to follow changes made elsewhere. */
   start(): void;
-  /** Whether what is answered from now on holds until the listener is told of a change. */
-  readonly isWatched: boolean;
+  /** Whether what is answered from now on of a path holds until the listener is told of a change. */
+  isWatched(path: string): boolean;
   /** Tells the one listener there is from now on. */
   follow(listener: ChangeListener): void;
 
@@ -108,7 +108,8 @@ export interface FileSystem {
   removexattr(path: string, name: string): Promise<void>;
   /** `mode` as for access(2); permission bits are the driver's affair, which knows who asks. */
   access(path: string, mode: number): Promise<void>;
-  statfs(): Promise<Space>;
+  /** Of the bucket that the path is in. */
+  statfs(path: string): Promise<Space>;
 
   /** The names in a directory and what was said about them are durable on return. */
   fsyncDirectory(path: string): Promise<void>;

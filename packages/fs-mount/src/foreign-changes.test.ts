@@ -36,7 +36,7 @@ async function followed(options: Parameters<typeof startDrive>[0] = {}) {
 
 t.test('a watch is live at once, and begins with everything forgotten', async (t) => {
   const { fileSystem, take } = await followed();
-  t.ok(fileSystem.isWatched);
+  t.ok(fileSystem.isWatched());
   t.same(await take(), ['all']);
   fileSystem.close();
 });
@@ -141,21 +141,21 @@ t.test(
     const { objects } = store.direct;
     await take();
     await cut();
-    t.notOk(fileSystem.isWatched);
+    t.notOk(fileSystem.isWatched());
     await objects.put({ ...at('missed'), body: Buffer.alloc(0) });
     await clock.advance(200);
-    t.ok(fileSystem.isWatched, 'within a moment');
+    t.ok(fileSystem.isWatched(), 'within a moment');
     await clock.advance(10_000);
     t.same(await take(), ['changed /missed']);
     store.fail({ call: 'objects.watch', code: 'ServiceUnavailable', times: 10 });
     await cut();
-    t.notOk(fileSystem.isWatched, 'at once');
+    t.notOk(fileSystem.isWatched(), 'at once');
     await objects.put({ ...at('missed again'), body: Buffer.alloc(0) });
     t.same(await take(), []);
     await clock.advance(600);
     t.same(await take(), ['all'], 'after the moment');
     await clock.advance(60_000);
-    t.ok(fileSystem.isWatched);
+    t.ok(fileSystem.isWatched());
     t.same(await take(), ['changed /missed again']);
     t.same(
       events.map((event) => event.type),

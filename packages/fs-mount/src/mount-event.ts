@@ -6,8 +6,11 @@ export type MountEvent =
   | { readonly type: 'dataLost'; readonly path: string; readonly bytes: number; readonly error: unknown }
   /** A removal that was answered already did not happen in the store; the file shows again. */
   | { readonly type: 'removalFailed'; readonly path: string; readonly error: unknown }
-  | { readonly type: 'watchLost'; readonly error: unknown }
-  | { readonly type: 'watchLive' }
+  /** `bucket`: where the drive shows several. */
+  | { readonly type: 'watchLost'; readonly error: unknown; readonly bucket?: string }
+  | { readonly type: 'watchLive'; readonly bucket?: string }
+  /** A bucket was not made or deleted; the program has an errno, the reason is here. */
+  | { readonly type: 'bucketRefused'; readonly bucket: string; readonly error: unknown }
   /** A better driver is not on this machine; the other one serves, slower and with known limits. */
   | { readonly type: 'driverMissing'; readonly driver: string; readonly why: string }
   /** A file of the disk cache is not what was written to it; it is fetched anew. */

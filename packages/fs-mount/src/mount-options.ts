@@ -22,10 +22,13 @@ const CACHE_BYTES_MIN = 64 * MIB;
 /** A store on the same disk takes no bytes any more when nine tenths are full: the cache is gone by then. */
 const CACHE_FREE_SHARE_MIN = 0.12;
 const ATTRIBUTE_COUNT_MAX = 200_000;
+/** In the place of a bucket's name, which never begins so. */
+export const ALL_BUCKETS = ':all';
 
 export interface MountOptions {
   /** The store: a client over the network, or the store of this process itself. */
   readonly client: StoreCalls;
+  /** `ALL_BUCKETS` shows every bucket that the access key may see, each as a directory. */
   readonly bucket: string;
   /** Shows only the keys that start with it; a slash is added at its end. Default: the whole bucket. */
   readonly prefix?: string;
@@ -85,6 +88,7 @@ export function parseMountOptions(options: MountOptions): {
   const umask = options.umask ?? process.umask();
   requireThat(umask >= 0 && umask <= 0o777, 'umask is between 0 and 0777');
   requireThat(!prefix.startsWith('/') && !prefix.includes('//'), 'prefix is a path without leading slash');
+  requireThat(options.bucket !== ALL_BUCKETS || prefix === '', 'there is no prefix of all buckets');
   const onEvent = options.onEvent ?? (() => undefined);
   const { driver } = options;
   return {

@@ -1,3 +1,4 @@
+import { AllBucketsFileSystem } from './all-buckets/index.js';
 import { BucketFileSystem } from './bucket-file-system.js';
 import { DiskCache } from './disk-cache/index.js';
 import { openCacheFolder } from './drivers/cache-folder.js';
@@ -6,7 +7,7 @@ import { FileSystemError, isTransient } from './errno.js';
 import type { FileSystem, FileSystemStatus } from './file-system.js';
 import type { FileSystemOptions } from './file-system-options.js';
 import { countedStore, Monitor, MonitorFolder } from './monitor/index.js';
-import { type CacheSettings, type MountOptions, parseMountOptions } from './mount-options.js';
+import { ALL_BUCKETS, type CacheSettings, type MountOptions, parseMountOptions } from './mount-options.js';
 
 const RETRY_MS = 500;
 const CACHE_CLOSE_MS_MAX = 10_000;
@@ -17,7 +18,7 @@ export interface UnstoredFile {
   readonly bytes: number;
 }
 
-/** A mounted bucket. */
+/** A mounted bucket, or all of them. */
 export interface Mount extends AsyncDisposable {
   readonly directory: string;
   readonly driver: string;
@@ -33,7 +34,7 @@ export interface Mount extends AsyncDisposable {
 }
 
 /**
- * Shows a bucket, or a prefix of one, as a directory until `close`.
+ * Shows a bucket, a prefix of one, or all buckets as a directory until `close`.
  *
  * @throws StoreError `NoSuchBucket` and whatever keeps the store from answering.
  * @throws FileSystemError `EBUSY` when something is mounted there, `ENOTDIR` and `ENOTEMPTY` for what is no empty
@@ -46,10 +47,13 @@ export async function mount(options: MountOptions): Promise<Mount> {
   const counted = countedStore(parsed.store, monitor.storeCalls, parsed.clock);
   const withoutCache = { ...parsed, store: counted };
   const { store, bucket, prefix, readOnly, attributeTtlMs, onEvent, clock, uid, gid } = withoutCache;
-  await store.buckets.head({ bucket });
+  const isAll = bucket === ALL_BUCKETS;
+  await (isAll ? store.buckets.list({ maxBuckets: 1 }) : store.buckets.head({ bucket }));
   const diskCache = cache && (await openDiskCache(cache, withoutCache));
   const fileSystemOptions = { ...withoutCache, diskCache };
-  const fileSystem = new BucketFileSystem(fileSystemOptions);
+  const fileSystem = isAll
+    ? new AllBucketsFileSystem(fileSystemOptions)
+    : new BucketFileSystem(fileSystemOptions);
   try {
     const mounted = await driver.mount(fileSystem, {
       directory: options.directory,

@@ -52,6 +52,10 @@ export class OpenFiles {
     return new FileState(this.#options.services, '', attributes);
   }
 
+  get isEmpty(): boolean {
+    return this.#states.size === 0;
+  }
+
   under(prefix: string): FileState[] {
     return [...this.#states.values()].filter((state) => state.key.startsWith(prefix));
   }

@@ -33,6 +33,10 @@ export class Removals {
     return this.#removals.has(key);
   }
 
+  get isEmpty(): boolean {
+    return this.#removals.size === 0;
+  }
+
   add(key: string): void {
     const timer = this.#options.clock.setTimer(this.#options.delayMs, () => void this.#runQuietly(key));
     this.#removals.set(key, { timer, running: undefined });

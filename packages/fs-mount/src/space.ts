@@ -12,14 +12,14 @@ const KEPT_MS = 2000;
 /** Shown when the stamp's space cannot be known: a number that stops no program. */
 const UNKNOWN_BYTES = 2 ** 50;
 
-/** The bucket's quota where it has one, else the stamp's disks. */
+/** The bucket's quota where it has one, else the stamp's disks; without a bucket these alone. */
 export class SpaceReader {
   readonly #store: StoreCalls;
-  readonly #bucket: string;
+  readonly #bucket: string | undefined;
   readonly #clock: Clock;
   #last: { readonly space: Space; readonly readAtMs: number } | undefined;
 
-  constructor(store: StoreCalls, bucket: string, clock: Clock) {
+  constructor(store: StoreCalls, bucket: string | undefined, clock: Clock) {
     this.#store = store;
     this.#bucket = bucket;
     this.#clock = clock;
@@ -34,6 +34,7 @@ export class SpaceReader {
   }
 
   async #ask(): Promise<Space> {
+    if (this.#bucket === undefined) return { ...(await this.#stampSpace()), fileCount: 0 };
     const { settings, usage } = await this.#store.buckets.head({ bucket: this.#bucket });
     const fileCount = usage.objectCount;
     const { totalBytes, freeBytes } = await this.#stampSpace();

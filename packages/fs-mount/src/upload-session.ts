@@ -151,7 +151,7 @@ export class UploadSession {
   async #copy(offset: number, { head, offset: start, length }: CopySource): Promise<void> {
     const { uploadId } = await this.head();
     const { bucket, key } = this.target;
-    const source = { key: head.key, offset: start, length, ifMatch: head.etag };
+    const source = { bucket: head.bucket, key: head.key, offset: start, length, ifMatch: head.etag };
     await this.#store.uploads.copyRange({ bucket, key, uploadId, offset, source });
     this.#layer.uploaded.add(offset, offset + length);
   }

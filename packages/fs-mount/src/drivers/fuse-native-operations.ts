@@ -70,8 +70,8 @@ export class FuseNativeOperations {
         this.#answer('setxattr', done, () => fileSystem.setxattr(path, name, value, xattrMode(flags))),
       removexattr: (path: string, name: string, done: Done) =>
         this.#answer('removexattr', done, () => fileSystem.removexattr(path, name)),
-      statfs: (_path: string, done: Done) =>
-        this.#answerWith('statfs', done, async () => encodeSpace(await fileSystem.statfs()))
+      statfs: (path: string, done: Done) =>
+        this.#answerWith('statfs', done, async () => encodeSpace(await fileSystem.statfs(path)))
     };
   }
 

@@ -1,4 +1,5 @@
 import { isStoreError } from '@stampede/client';
+import { AllBucketsFileSystem } from '../all-buckets/index.js';
 import { BucketFileSystem } from '../bucket-file-system.js';
 import { FileSystemError } from '../errno.js';
 import type { FileSystem } from '../file-system.js';
@@ -12,8 +13,8 @@ const MIB = 1024 * 1024;
 export const BUCKET = 'drive';
 
 /** A file system on a store in memory, with a clock and a scratch of the test. */
-export interface Drive extends AsyncDisposable {
-  readonly fileSystem: BucketFileSystem;
+export interface Drive<Shown extends FileSystem = BucketFileSystem> extends AsyncDisposable {
+  readonly fileSystem: Shown;
   readonly store: ObservedStore;
   readonly clock: VirtualClock;
   readonly events: MountEvent[];
@@ -29,9 +30,25 @@ export async function startDrive(
 
 /** A further mount of the same bucket. */
 export function driveOn(store: ObservedStore, options: Partial<FileSystemOptions> = {}): Drive {
+  return driveOf(store, options, (all) => new BucketFileSystem(all));
+}
+
+/** A drive of every bucket. */
+export function allBucketsOn(
+  store: ObservedStore,
+  options: Partial<FileSystemOptions> = {}
+): Drive<AllBucketsFileSystem> {
+  return driveOf(store, options, (all) => new AllBucketsFileSystem(all));
+}
+
+function driveOf<Shown extends FileSystem>(
+  store: ObservedStore,
+  options: Partial<FileSystemOptions>,
+  make: (options: FileSystemOptions) => Shown
+): Drive<Shown> {
   const clock = new VirtualClock();
   const events: MountEvent[] = [];
-  const fileSystem = new BucketFileSystem({
+  const fileSystem = make({
     bucket: BUCKET,
     prefix: '',
     readOnly: false,

@@ -141,8 +141,10 @@ export class AttributeOperations {
   }
 
   async #statfs(request: Request): Promise<void> {
-    const { fileSystem, replies } = this.#context;
-    replies.writer.space(BODY, await fileSystem.statfs());
+    const { nodes, fileSystem, replies } = this.#context;
+    const node = nodes.find(request.nodeId);
+    const path = node && nodes.findPath(node);
+    replies.writer.space(BODY, await fileSystem.statfs(path ?? '/'));
     replies.send(request.unique, REPLY.fuse_kstatfs.bytes);
   }
 

@@ -24,8 +24,8 @@ interface Lanes {
 
 export interface KernelMemoryOptions {
   readonly nodes: NodeTable;
-  /** Whether changes made elsewhere are told. */
-  readonly isWatched: () => boolean;
+  /** Whether changes of a path made elsewhere are told. */
+  readonly isWatched: (path: string) => boolean;
   /** How long something may be believed otherwise. */
   readonly unwatched: Validity;
 }
@@ -162,7 +162,7 @@ export class KernelMemory implements ChangeListener {
   }
 
   #isTold(path: string): boolean {
-    return this.#lanes !== undefined && this.#options.isWatched() && isSpelt(path);
+    return this.#lanes !== undefined && this.#options.isWatched(path) && isSpelt(path);
   }
 
   /** Counts a change for the path and for the directories above it. */

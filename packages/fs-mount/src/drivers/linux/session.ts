@@ -89,7 +89,7 @@ export class Session {
     const replies = new Replies(addon, head, this.#monitor);
     const memory = new KernelMemory({
       nodes,
-      isWatched: () => fileSystem.isWatched,
+      isWatched: (path) => fileSystem.isWatched(path),
       unwatched: validityOf(attributeTtlMs)
     });
     const passthrough = new Passthrough({ addon, fileSystem, nodes, memory, onEvent: options.onEvent });
