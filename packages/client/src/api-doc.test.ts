@@ -64,7 +64,8 @@ t.test('the examples compile', async (t) => {
 const KIB = 1024;
 
 function described(name: string, value: number): string {
-  if (name.endsWith('Ms') || name.endsWith('MsMax')) return `${value / 60_000} min`;
+  if (name.endsWith('Ms') || name.endsWith('MsMax'))
+    return value < 60_000 ? `${value / 1000} s` : `${value / 60_000} min`;
   if (!name.includes('Bytes') || value < 2 * KIB) return `${value}`;
   if (value < KIB ** 2) return `${value / KIB} KiB`;
   return value < KIB ** 4 ? `${value / KIB ** 2} MiB` : `${value / KIB ** 4} TiB`;

@@ -2,9 +2,9 @@ import type { CallOptions, StoreCalls, WatchEvent, WatchInput } from '@stampede/
 
 /**
  * What each call is. `read`: changes nothing, may be repeated. `mutation`: takes a `requestId`, with which it may be
- * repeated. `unrepeatable`: changes something and takes no `requestId`.
+ * repeated. `repeatable`: changes something, and nothing more when it is repeated. `unrepeatable`: changes something and takes no `requestId`.
  */
-export type CallKind = 'read' | 'mutation' | 'unrepeatable' | 'subscription';
+export type CallKind = 'read' | 'mutation' | 'repeatable' | 'unrepeatable' | 'subscription';
 
 const KINDS = {
   buckets: { create: 'mutation', delete: 'mutation', head: 'read', list: 'read', configure: 'mutation' },
@@ -38,6 +38,13 @@ const KINDS = {
     abort: 'mutation',
     list: 'read',
     listParts: 'read'
+  },
+  locks: {
+    renew: 'repeatable',
+    acquire: 'repeatable',
+    release: 'repeatable',
+    find: 'read',
+    end: 'repeatable'
   },
   keys: { create: 'unrepeatable', list: 'read', delete: 'unrepeatable' },
   admin: {

@@ -1,6 +1,8 @@
 export type {
   AbortUploadInput,
   AccessKeyHead,
+  AcquireLockInput,
+  AcquireLockResult,
   AdminCalls,
   BucketCalls,
   BucketHead,
@@ -22,6 +24,9 @@ export type {
   DeleteResult,
   EditInput,
   EditStep,
+  EndLocksInput,
+  FindLockInput,
+  FindLockResult,
   HeadBucketInput,
   HeadInput,
   HolesInput,
@@ -35,6 +40,12 @@ export type {
   ListResult,
   ListUploadsInput,
   ListUploadsResult,
+  LockCalls,
+  LockConflict,
+  LockMode,
+  LockRange,
+  LockSegments,
+  LockSpaceName,
   ObjectCalls,
   ObjectHead,
   PartHead,
@@ -45,8 +56,11 @@ export type {
   PutPartInput,
   ReadInput,
   ReadResult,
+  ReleaseLockInput,
   RenameInput,
   RenamePrefixInput,
+  RenewLocksInput,
+  RenewLocksResult,
   SetAttributesInput,
   StampExtents,
   StampMembers,
@@ -76,10 +90,12 @@ export {
   isStoreError,
   keySchema,
   LIMITS,
+  modesIn,
   type PublicErrorCode,
   publicCodeOf,
   StoreError,
-  type StoreErrorOptions
+  type StoreErrorOptions,
+  withMode
 } from '@stampede/server/api';
 export { type CallKind, type CallName, callsOver, type Invoker, invokerOver } from './call-table.js';
 export type { Clock, Random } from './clock.js';

@@ -63,7 +63,7 @@ export function withRetries(invoker: Invoker, options: RetryOptions): Invoker {
 export function mayRepeat(kind: CallKind, error: StoreError): boolean {
   const { retry, outcome } = error.traits;
   if (retry === 'never') return false;
-  return outcome === 'none' || kind === 'read' || kind === 'mutation';
+  return outcome === 'none' || kind !== 'unrepeatable';
 }
 
 /** Full jitter: anywhere from 0 to the bound, on top of what the store asked for. */

@@ -102,6 +102,7 @@ export function memoryObjects(state: MemoryState): ObjectCalls {
           checkConditions(current?.head, deletion);
           if (deletion.onlyIfPrefixEmpty) checkPrefixEmpty(bucket, deletion.key);
           if (current) state.remove(bucket, deletion.key);
+          state.locks.namesChanged({ type: 'delete', bucket: bucket.name, keys: [deletion.key] });
           return { deleted: current !== undefined };
         })
       ),
@@ -112,6 +113,7 @@ export function memoryObjects(state: MemoryState): ObjectCalls {
           const bucket = state.bucket(name);
           const found = [...new Set(keys)].filter((key) => bucket.objects.has(key));
           for (const key of found) state.remove(bucket, key);
+          state.locks.namesChanged({ type: 'delete', bucket: name, keys: found });
           return { objectCount: found.length };
         })
       ),
@@ -138,7 +140,9 @@ export function memoryObjects(state: MemoryState): ObjectCalls {
           checkConditions(source.head, { ifMatch: rename.sourceIfMatch });
           checkConditions(bucket.objects.get(to.key)?.head, rename);
           const { attributes } = describe(source.head, { attributes: rename.attributes });
-          if (rename.exchange && to.key !== key) return state.exchange(bucket, key, to.key, attributes);
+          const isExchange = (rename.exchange ?? false) && to.key !== key;
+          state.locks.namesChanged({ type: 'rename', bucket: bucket.name, key, to: to.key, isExchange });
+          if (isExchange) return state.exchange(bucket, key, to.key, attributes);
           return state.move(bucket, key, to.key, attributes);
         })
       ),
@@ -174,6 +178,7 @@ export function memoryObjects(state: MemoryState): ObjectCalls {
           for (const target of targets) checkKey(target);
           for (const [index, key] of keys.entries()) state.moveQuietly(bucket, key, targets[index]!);
           if (keys.length > 0) state.changes.add(name, { type: 'renamePrefix', prefix, to });
+          state.locks.namesChanged({ type: 'renamePrefix', bucket: name, prefix, to });
           return { objectCount: keys.length };
         })
       ),
@@ -188,6 +193,7 @@ export function memoryObjects(state: MemoryState): ObjectCalls {
             bucket.keys.delete(key);
           }
           if (keys.length > 0) state.changes.add(name, { type: 'deletePrefix', prefix });
+          state.locks.namesChanged({ type: 'deletePrefix', bucket: name, prefix });
           return { objectCount: keys.length };
         })
       ),

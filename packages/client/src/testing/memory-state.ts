@@ -2,6 +2,7 @@ import {
   type BucketSettings,
   crc32c,
   LIMITS,
+  type LockService,
   type ObjectHead,
   type PosixAttributes,
   StoreError,
@@ -9,7 +10,7 @@ import {
   type UsageResult
 } from '@stampede/server/api';
 import type { Clock } from '../clock.js';
-import { MemoryChanges } from './memory-changes.js';
+import type { MemoryChanges } from './memory-changes.js';
 import { holeBytesIn } from './memory-holes.js';
 import type { SortedKeys } from './sorted-keys.js';
 
@@ -74,15 +75,17 @@ export class MemoryState {
   readonly buckets = new Map<string, MemoryBucket>();
   readonly changes: MemoryChanges;
   readonly clock: Pick<Clock, 'nowMs'>;
+  readonly locks: LockService;
   #sequence = 0;
   readonly #requests = new Map<
     string,
     { readonly atMs: number; readonly result: unknown; readonly refusal?: StoreError }
   >();
 
-  constructor(clock: Pick<Clock, 'nowMs'>, changes = new MemoryChanges()) {
+  constructor(clock: Pick<Clock, 'nowMs'>, changes: MemoryChanges, locks: LockService) {
     this.clock = clock;
     this.changes = changes;
+    this.locks = locks;
   }
 
   nextId(name: string): string {

@@ -10,6 +10,8 @@ import {
   deleteKeySchema,
   headBucketSchema,
   type KeyCalls,
+  type LockClock,
+  LockService,
   listBucketsSchema,
   type StampStatus,
   type StoreCalls,
@@ -20,6 +22,7 @@ import { systemClock } from '../system-clock.js';
 import { answer } from './memory-call.js';
 import { MemoryChanges } from './memory-changes.js';
 import { decodeToken, encodeToken } from './memory-listing.js';
+import { memoryLocks } from './memory-locks.js';
 import { memoryObjects } from './memory-objects.js';
 import { type MemoryBucket, MemoryState } from './memory-state.js';
 import { memoryUploads } from './memory-uploads.js';
@@ -29,6 +32,10 @@ export interface MemoryStoreOptions {
   readonly clock?: Pick<Clock, 'nowMs'>;
   /** Changes kept for watchers that resume; older ones answer `reset`. */
   readonly changeHistoryCount?: number;
+  /** For the leases of locks. Default: the system's. */
+  readonly lockClock?: LockClock;
+  /** Default: that of the store. */
+  readonly lockLeaseMs?: number;
 }
 
 /**
@@ -36,11 +43,19 @@ export interface MemoryStoreOptions {
  * of programs that use the SDK. Each call is one atomic step; nothing survives the process.
  */
 export function memoryStore(options: MemoryStoreOptions = {}): StoreCalls {
-  const state = new MemoryState(options.clock ?? systemClock, new MemoryChanges(options.changeHistoryCount));
+  const locks = new LockService({
+    clock: options.lockClock ?? systemClock,
+    lifeId: 'memory',
+    mayHaveBefore: false,
+    leaseMs: options.lockLeaseMs
+  });
+  const changes = new MemoryChanges(options.changeHistoryCount);
+  const state = new MemoryState(options.clock ?? systemClock, changes, locks);
   return {
     buckets: memoryBuckets(state),
     objects: memoryObjects(state),
     uploads: memoryUploads(state),
+    locks: memoryLocks(locks),
     keys: memoryKeys(state),
     admin: memoryAdmin(state)
   };

@@ -6,6 +6,7 @@ import { edits } from './conformance/edits.js';
 import { type ConformanceStore, type ConformanceTest, Fixture, type Section } from './conformance/fixture.js';
 import { holes } from './conformance/holes.js';
 import { lists } from './conformance/lists.js';
+import { locks } from './conformance/locks.js';
 import { moves } from './conformance/moves.js';
 import { puts } from './conformance/puts.js';
 import { ranges } from './conformance/ranges.js';
@@ -26,6 +27,7 @@ const SECTIONS: Readonly<Record<string, Section>> = {
   repeats,
   buckets,
   watches,
+  locks,
   'bad input': badInput
 };
 
@@ -42,6 +44,7 @@ export type StoreCallsSection =
   | 'repeats'
   | 'buckets'
   | 'watches'
+  | 'locks'
   | 'bad input';
 
 export interface StoreCallsConformanceOptions {

@@ -13,6 +13,7 @@ export function countedStore(store: StoreCalls, counts: CallCounts, clock: Clock
     buckets: counted('buckets'),
     objects: counted('objects'),
     uploads: counted('uploads'),
+    locks: counted('locks'),
     keys: counted('keys'),
     admin: counted('admin')
   } as unknown as StoreCalls;

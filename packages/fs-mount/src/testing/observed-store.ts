@@ -1,6 +1,6 @@
 import type { ErrorCode } from '@stampede/client';
 import { type StoreCalls, StoreError } from '@stampede/client';
-import { memoryStore } from '@stampede/client/testing';
+import { type MemoryStoreOptions, memoryStore } from '@stampede/client/testing';
 
 /** Makes a call fail: `before` it reaches the store, or `after`, when it has happened and only the answer is lost. */
 export interface Fault {
@@ -15,18 +15,24 @@ type AnyCalls = Record<string, (...parameters: unknown[]) => unknown>;
 
 /** A store in memory that counts its calls, fails them by rules and can hold them up. */
 export class ObservedStore {
-  readonly #inner = memoryStore();
+  readonly #inner: StoreCalls;
   readonly #faults: Fault[] = [];
   readonly #held = new Map<string, { readonly until: Promise<void>; readonly release: () => void }>();
   readonly calls: string[] = [];
   /** The store as the file system gets it. */
-  readonly observed: StoreCalls = {
-    buckets: this.#observe('buckets'),
-    objects: this.#observe('objects'),
-    uploads: this.#observe('uploads'),
-    keys: this.#observe('keys'),
-    admin: this.#observe('admin')
-  };
+  readonly observed: StoreCalls;
+
+  constructor(options: MemoryStoreOptions = {}) {
+    this.#inner = memoryStore(options);
+    this.observed = {
+      buckets: this.#observe('buckets'),
+      objects: this.#observe('objects'),
+      uploads: this.#observe('uploads'),
+      locks: this.#observe('locks'),
+      keys: this.#observe('keys'),
+      admin: this.#observe('admin')
+    };
+  }
 
   /** The store as other faces use it: neither counted nor failing. */
   get direct(): StoreCalls {

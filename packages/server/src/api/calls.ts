@@ -1,5 +1,6 @@
 import type { z } from 'zod';
 import type { AdminCalls } from './admin-calls.js';
+import type { LockCalls } from './lock-calls.js';
 import type * as schema from './schemas.js';
 import type { BucketSettings, PosixAttributes } from './schemas.js';
 
@@ -263,6 +264,7 @@ export interface StoreCalls {
   readonly buckets: BucketCalls;
   readonly objects: ObjectCalls;
   readonly uploads: UploadCalls;
+  readonly locks: LockCalls;
   readonly keys: KeyCalls;
   readonly admin: AdminCalls;
 }

@@ -110,6 +110,28 @@ export {
 } from './ids.js';
 export { jsonTransformer } from './json-transformer.js';
 export { LIMITS } from './limits.js';
+export {
+  type AcquireLockInput,
+  type AcquireLockResult,
+  acquireLockSchema,
+  type EndLocksInput,
+  endLocksSchema,
+  type FindLockInput,
+  type FindLockResult,
+  findLockSchema,
+  type LockCalls,
+  type LockConflict,
+  type LockMode,
+  type LockSpaceName,
+  type ReleaseLockInput,
+  type RenewLocksInput,
+  type RenewLocksResult,
+  releaseLockSchema,
+  renewLocksSchema
+} from './lock-calls.js';
+export { type LockRange, type LockSegments, modesIn, withMode } from './locks/lock-segments.js';
+export { type LockClock, LockService } from './locks/lock-service.js';
+export type { NameChange } from './locks/locked-files.js';
 export { pack, unpack } from './packed.js';
 export {
   abortUploadSchema,

@@ -70,6 +70,19 @@ export const LIMITS = {
   changeHistoryCountMax: 100_000,
   mutationsInFlightMax: 4096,
 
+  // Locks
+  lockLeaseMs: 10 * SECOND_MS,
+  /** One call waits at most so long; who waits longer asks again and keeps its place. */
+  lockWaitMsMax: 30 * SECOND_MS,
+  lockSessionsMax: 10_000,
+  /** Files in which one session has locks. */
+  lockFilesMax: 10_000,
+  /** Calls of one session that wait. */
+  lockWaitersMax: 1000,
+  /** Separate ranges of one kind on one file. */
+  locksOfFileMax: 4096,
+  locksMax: 500_000,
+
   // Coordination
   metaTransactionOperationsMax: 128,
   metaValueBytesMax: MIB,

@@ -8,7 +8,7 @@ import { faultOf } from './fault.js';
 import type { Metrics } from './metrics.js';
 import type { Principal } from './principal.js';
 import type { Procedure, Services, Subscription } from './procedure.js';
-import { pathOf, WATCH_PATH } from './procedures.js';
+import { LOCK_PATH, pathOf, WATCH_PATH } from './procedures.js';
 import { publicErrorOf } from './public-error.js';
 
 export interface DispatcherOptions {
@@ -140,7 +140,9 @@ export class Dispatcher {
       'ServiceUnavailable',
       'The store was stopped during the call. Try again when it is back.'
     );
-    for (const { path, scope } of this.#running) if (path === WATCH_PATH) scope.abort(reason);
+    // What ends only when somebody else does something is not waited for.
+    for (const { path, scope } of this.#running)
+      if (path === WATCH_PATH || path === LOCK_PATH) scope.abort(reason);
     const abortTimer = clock.setTimer(graceMs, () => {
       for (const { scope } of this.#running) scope.abort(reason);
     });

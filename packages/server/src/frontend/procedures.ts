@@ -4,6 +4,8 @@ import { type Procedure, parserOf, type RunOptions, type Services, type Subscrip
 
 /** What a body-less answer may take while it is in flight. */
 const ANSWER_BYTES = 64 * 1024;
+/** So that many may wait. */
+const LOCK_BYTES = 1024;
 /** Of the longest listings. */
 const LIST_BYTES = 1024 * 1024;
 
@@ -163,6 +165,27 @@ const uploads = {
   )
 };
 
+/** Whoever has a lock keeps writers out. */
+const LOCK = { ...WRITE, answerBytesMax: () => LOCK_BYTES } as const;
+
+const locks = {
+  renew: procedure(LOCK, api.renewLocksSchema, ({ layer }, input, options) =>
+    layer.locks.renew(input, options)
+  ),
+  acquire: procedure(LOCK, api.acquireLockSchema, ({ layer }, input, options) =>
+    layer.locks.acquire(input, options)
+  ),
+  release: procedure(LOCK, api.releaseLockSchema, ({ layer }, input, options) =>
+    layer.locks.release(input, options)
+  ),
+  find: procedure(
+    { ...READ, answerBytesMax: () => LOCK_BYTES },
+    api.findLockSchema,
+    ({ layer }, input, options) => layer.locks.find(input, options)
+  ),
+  end: procedure(LOCK, api.endLocksSchema, ({ layer }, input, options) => layer.locks.end(input, options))
+};
+
 const OF_ALL_BUCKETS = { type: 'mutation', access: 'admin', buckets: everyBucket } as const;
 
 const keys = {
@@ -205,7 +228,7 @@ const admin = {
 };
 
 /** Every call that answers once, by namespace and name. */
-export const PROCEDURES = { buckets, objects, uploads, keys, admin } as const;
+export const PROCEDURES = { buckets, objects, uploads, locks, keys, admin } as const;
 
 const checkWatch = parserOf(api.watchSchema);
 
@@ -226,6 +249,8 @@ export const WATCH: Subscription<api.WatchEvent> = {
 /** What the events of a subscription that are on their way may take. */
 export const SUBSCRIPTION_BYTES = ANSWER_BYTES;
 export const WATCH_PATH = 'objects.watch';
+/** May wait for others to release theirs. */
+export const LOCK_PATH = 'locks.acquire';
 
 const BY_PATH: ReadonlyMap<string, Procedure> = new Map(
   Object.entries(PROCEDURES).flatMap(([namespace, group]) =>

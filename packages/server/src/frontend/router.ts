@@ -116,7 +116,7 @@ function mutation<Input>() {
     }>;
 }
 
-const { buckets, objects, uploads, keys, admin } = PROCEDURES;
+const { buckets, objects, uploads, locks, keys, admin } = PROCEDURES;
 
 /** The calls of the store for any tRPC client. */
 export const appRouter = t.router({
@@ -172,6 +172,13 @@ export const appRouter = t.router({
     abort: mutation<api.AbortUploadInput>()(uploads.abort),
     list: query<api.ListUploadsInput>()(uploads.list),
     listParts: query<api.ListPartsInput>()(uploads.listParts)
+  }),
+  locks: t.router({
+    renew: mutation<api.RenewLocksInput>()(locks.renew),
+    acquire: mutation<api.AcquireLockInput>()(locks.acquire),
+    release: mutation<api.ReleaseLockInput>()(locks.release),
+    find: query<api.FindLockInput>()(locks.find),
+    end: mutation<api.EndLocksInput>()(locks.end)
   }),
   keys: t.router({
     create: mutation<api.CreateKeyInput>()(keys.create),

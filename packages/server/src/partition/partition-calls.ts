@@ -1,7 +1,8 @@
-import type { BucketCalls, ObjectCalls, UploadCalls } from '../api/index.js';
+import type { BucketCalls, LockCalls, ObjectCalls, UploadCalls } from '../api/index.js';
 import type { Clock } from '../platform/index.js';
 import type { StreamLayer } from '../stream/index.js';
 import { bucketCalls } from './bucket-calls.js';
+import { lockCalls } from './lock-calls.js';
 import { objectCalls } from './object-calls.js';
 import type { PartitionHost } from './partition-host.js';
 import type { RangePartition } from './range-partition.js';
@@ -12,6 +13,7 @@ export interface PartitionCalls {
   readonly buckets: BucketCalls;
   readonly objects: ObjectCalls;
   readonly uploads: UploadCalls;
+  readonly locks: LockCalls;
 }
 
 /** Names of the calls that answer once, by group. */
@@ -46,7 +48,8 @@ export const PARTITION_CALLS = {
     'abort',
     'list',
     'listParts'
-  ]
+  ],
+  locks: ['renew', 'acquire', 'release', 'find', 'end']
 } as const satisfies { readonly [Group in keyof PartitionCalls]: readonly (keyof PartitionCalls[Group])[] };
 
 export type OnceCall = (input: never, options?: { readonly signal?: AbortSignal }) => Promise<unknown>;
@@ -78,7 +81,8 @@ export function hostedCalls(
       calls = {
         buckets: bucketCalls(partition),
         objects: objectCalls(services),
-        uploads: uploadCalls(services)
+        uploads: uploadCalls(services),
+        locks: lockCalls(() => host.locks)
       };
       known.set(partition, calls);
     }

@@ -1,6 +1,15 @@
-import { isStoreError, LIMITS, type MemberId, type StampStatus, StoreError } from '../api/index.js';
+import {
+  isStoreError,
+  LIMITS,
+  LockService,
+  type MemberId,
+  type NameChange,
+  type StampStatus,
+  StoreError
+} from '../api/index.js';
 import type { MetaStore } from '../coordination/index.js';
 import { isCheckpointDue, isRollDue } from './checkpoint-policy.js';
+import type { MutationBody } from './mutation.js';
 import type { OnPartitionEvent } from './partition-event.js';
 import { type LoadedPartition, loadPartition, type PartitionLoaderOptions } from './partition-loader.js';
 import { type PartitionRange, takeRange } from './partition-map.js';
@@ -28,6 +37,7 @@ const FIRST_LOADS_MAX = 5;
 const RELOAD_MS_MIN = 100;
 const RELOAD_MS_MAX = 5000;
 const PAGE_ROWS = 1000;
+const FIRST_EPOCH = 1;
 const INDEX_FREE_BYTES_MIN = 64 * 1024 * 1024;
 const INDEX_FREE_PART_MIN = 1 / 50;
 /** Of the log: unused, before a checkpoint is made only to give them back. */
@@ -39,6 +49,7 @@ const FULL_PAUSE_MS_MIN = 1000;
 const FULL_PAUSE_MS_MAX = 30_000;
 
 interface Loaded extends LoadedPartition {
+  readonly locks: LockService;
   readonly epoch: number;
   readonly space: SpaceKeeper;
   /** Becomes true when it must be loaded anew. */
@@ -91,6 +102,16 @@ export class PartitionHost {
     throw this.#loadFailure ?? reloadingError(undefined);
   }
 
+  /**
+   * The locks of what is loaded. A new load has none of the load before: what happened between is not known for sure.
+   *
+   * @throws StoreError `ServiceUnavailable` while nothing is loaded.
+   */
+  get locks(): LockService {
+    if (!this.#loaded || this.#loaded.isFailed) throw reloadingError(undefined);
+    return this.#loaded.locks;
+  }
+
   async status(): Promise<StampStatus['partitions'][number]> {
     const { partition, streams, epoch } = await this.#current();
     const { partitionId, startKey, endKey } = this.#options.range;
@@ -127,6 +148,7 @@ export class PartitionHost {
     await this.#loading;
     const loaded = this.#loaded;
     if (!loaded) return;
+    loaded.locks.close(closedError());
     loaded.partition.fail(closedError());
     await loaded.partition.idle();
     await loaded.partition.index.synced().catch(() => undefined);
@@ -157,6 +179,7 @@ export class PartitionHost {
   async #load(): Promise<void> {
     const { range, meta, owner, onlyIfAssigned, clock, onEvent } = this.#options;
     const { partitionId } = range;
+    const { random } = this.#options;
     const startedMs = clock.monotonicMs();
     const { signal } = this.#closing;
     const { epoch } = await takeRange(meta, range, { owner, signal, onlyIfAssigned });
@@ -167,11 +190,16 @@ export class PartitionHost {
       early ??= cause;
       if (loaded) this.#failed(loaded, cause);
     };
+    // Nobody had locks of a range that was never served.
+    const locks = new LockService({ clock, lifeId: random.uuid(), mayHaveBefore: epoch > FIRST_EPOCH });
     const parts = await loadPartition(
       { ...this.#options, partitionId },
       {
         epoch,
         signal,
+        onMutation: (body) => {
+          if (isNameChange(body)) locks.namesChanged(body);
+        },
         isRebuild: this.#isRebuild,
         onFailure: fail,
         onIndexFailure: (cause) => onEvent({ type: 'index-write-failed', partitionId, cause }),
@@ -187,7 +215,7 @@ export class PartitionHost {
       throw early;
     }
     const space = new SpaceKeeper({ ...this.#options, loaded: parts, signal });
-    loaded = { ...parts, epoch, space, isFailed: false };
+    loaded = { ...parts, locks, epoch, space, isFailed: false };
     this.#isRebuild = false;
     this.#loadFailure = undefined;
     this.#loaded = loaded;
@@ -199,6 +227,7 @@ export class PartitionHost {
     if (loaded.isFailed || this.#closing.signal.aborted) return;
     loaded.isFailed = true;
     this.#options.onEvent({ type: 'partition-failed', partitionId: this.#options.range.partitionId, cause });
+    loaded.locks.close(reloadingError(cause));
     loaded.partition.fail(reloadingError(cause));
     this.#loading = this.#reload(loaded).finally(() => {
       this.#loading = undefined;
@@ -338,6 +367,11 @@ export class PartitionHost {
       durationMs: clock.monotonicMs() - startedMs
     });
   }
+}
+
+function isNameChange(body: MutationBody): body is MutationBody & NameChange {
+  const { type } = body;
+  return type === 'rename' || type === 'delete' || type === 'renamePrefix' || type === 'deletePrefix';
 }
 
 function closedError(): StoreError {

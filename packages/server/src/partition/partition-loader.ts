@@ -11,6 +11,7 @@ import {
 import { CheckpointWriter, type PartitionStreams } from './checkpoint-writer.js';
 import { LiveBytes } from './live-bytes.js';
 import { decodeLogBlock, LOG_PREFIX_BYTES, logHeadBytes } from './log-block-format.js';
+import type { MutationBody } from './mutation.js';
 import { PartitionIndex } from './partition-index.js';
 import { decodePrefixChange } from './prefix-change.js';
 import { RangePartition } from './range-partition.js';
@@ -36,6 +37,7 @@ export interface LoadOptions {
   /** Makes the index anew although there is one. */
   readonly isRebuild: boolean;
   readonly signal: AbortSignal;
+  readonly onMutation: (body: MutationBody) => void;
   readonly onFailure: (cause: unknown) => void;
   readonly onIndexFailure: (cause: unknown) => void;
   readonly onIndexDamage: (cause: unknown) => void;
@@ -79,6 +81,7 @@ export async function loadPartition(
       liveBytes,
       requests: await RequestTable.load(index, loader.clock),
       changes: new ChangeHistory({ lifeId: loader.random.uuid().slice(0, 8) }),
+      onMutation: options.onMutation,
       isFull: () => loader.layer.isFull(),
       onFailure: options.onFailure
     });

@@ -10,7 +10,7 @@ import { GrowingBytes } from './growing-bytes.js';
 import { KeyLocks } from './key-locks.js';
 import type { LiveBytes } from './live-bytes.js';
 import { encodeLogBlock } from './log-block-format.js';
-import type { Mutation } from './mutation.js';
+import type { Mutation, MutationBody } from './mutation.js';
 import type { MutationRequest } from './mutation-request.js';
 import type { IndexPosition, PartitionIndex } from './partition-index.js';
 import {
@@ -38,6 +38,8 @@ export interface RangePartitionOptions {
   readonly liveBytes: LiveBytes;
   readonly requests: RequestTable;
   readonly changes: ChangeHistory;
+  /** Told of each mutation that was just made, in their order; not of those that are replayed. */
+  readonly onMutation?: ((body: MutationBody) => void) | undefined;
   /** Whether bytes of objects must be refused, so that what frees space can still be logged. */
   readonly isFull: () => boolean;
   /** The partition cannot go on; it must be loaded anew. */
@@ -229,9 +231,11 @@ export class RangePartition {
     const use = hasBytes && !request.isReclaiming ? 'bytes' : spaceUseOf(mutationBody);
     const block = { sequence, parts: hasBytes ? [prefix, rest] : [prefix], use };
     try {
-      return await this.#append(block, (location) =>
-        this.#apply({ sequence, mutation, location, headBytes, contents })
-      );
+      return await this.#append(block, (location) => {
+        const answer = this.#apply({ sequence, mutation, location, headBytes, contents });
+        this.#options.onMutation?.(mutationBody);
+        return answer;
+      });
     } finally {
       if (growth) this.growing.add(growth.bucket, -growth.bytes);
     }

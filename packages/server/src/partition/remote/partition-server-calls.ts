@@ -46,6 +46,13 @@ const SCHEMAS: { readonly [Name in Group]: Readonly<Record<string, z.ZodType>> }
     abort: api.abortUploadSchema,
     list: api.listUploadsSchema,
     listParts: api.listPartsSchema
+  },
+  locks: {
+    renew: api.renewLocksSchema,
+    acquire: api.acquireLockSchema,
+    release: api.releaseLockSchema,
+    find: api.findLockSchema,
+    end: api.endLocksSchema
   }
 };
 
