@@ -45,6 +45,10 @@ async function closeMount(mount: Mount): Promise<readonly string[]> {
 const EVENTS = {
   commitFailed: ['warn', 'data could not be stored yet; it is kept and tried again'],
   dataLost: ['error', 'data is lost: the store refuses it'],
+  locksLost: [
+    'error',
+    'locks are lost: the store did not answer in time; programs that have the file open get errors'
+  ],
   removalFailed: ['warn', 'a removal did not happen; the file shows again'],
   bucketRefused: ['warn', 'a bucket was not made or deleted'],
   watchLost: ['info', 'changes by others show later: the watch of the store ended'],

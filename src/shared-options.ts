@@ -1,4 +1,4 @@
-import { DRIVER_NAMES, type DriverName } from '@stampede/fs-mount';
+import { DRIVER_NAMES, type DriverName, LOCKS_OPTIONS, type LocksOption } from '@stampede/fs-mount';
 import { asText, flag, type OptionSpec, value } from './command.js';
 import { DEFAULT_DATA_DIRECTORY } from './config.js';
 import { parseId, parseOneOf, parseUmask } from './option-values.js';
@@ -61,6 +61,11 @@ export const cacheOptions = {
 export const driveOptions = {
   driver: driverOption,
   ...cacheOptions,
+  locks: value(
+    '--locks <where>',
+    'who keeps the locks of programs: local, the kernel, or server, for all mounts with it (default: local)',
+    parseOneOf(LOCKS_OPTIONS)
+  ),
   allowOther: { flags: '--allow-other', description: 'let other users in', defaultValue: false },
   uid: value('--uid <number>', 'owner of what has none in the store (default: you)', parseId),
   gid: value('--gid <number>', 'group of what has none in the store (default: yours)', parseId),
@@ -80,6 +85,7 @@ export interface CacheValues {
 
 export interface DriveValues extends CacheValues {
   readonly driver: DriverName | undefined;
+  readonly locks: LocksOption | undefined;
   readonly allowOther: boolean;
   readonly uid: number | undefined;
   readonly gid: number | undefined;
@@ -100,11 +106,12 @@ export function cacheSettings({ cacheDir, cacheSize }: CacheValues, localPath: (
 
 /** The options as `mount` of the drive takes them. */
 export function driveSettings(values: DriveValues, localPath: (path: string) => string) {
-  const { driver, allowOther, uid, gid, umask, readMemory, writeMemory } = values;
+  const { driver, locks, allowOther, uid, gid, umask, readMemory, writeMemory } = values;
   return {
     allowOther,
     ...cacheSettings(values, localPath),
     ...(driver !== undefined && { driver }),
+    ...(locks !== undefined && { locks }),
     ...(uid !== undefined && { uid }),
     ...(gid !== undefined && { gid }),
     ...(umask !== undefined && { umask }),

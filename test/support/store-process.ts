@@ -57,13 +57,16 @@ export interface MountProcessOptions {
   readonly bucket: string;
   readonly directory: string;
   readonly driver?: string;
+  readonly locks?: 'local' | 'server';
 }
 
 /** `stampede mount` as its own process, over the network; waits until it is mounted. */
 export function startMount(options: MountProcessOptions): Promise<CommandProcess> {
-  const { data, endpoint, bucket, directory, driver } = options;
+  const { data, endpoint, bucket, directory, driver, locks } = options;
   const args = ['mount', bucket, directory, '--data', data, '--endpoint', endpoint];
-  return startCommand(driver ? [...args, '--driver', driver] : args);
+  if (driver) args.push('--driver', driver);
+  if (locks) args.push('--locks', locks);
+  return startCommand(args);
 }
 
 /** Starts a command that runs until it is ended and waits for its first line. */

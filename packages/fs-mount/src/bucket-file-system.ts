@@ -62,6 +62,18 @@ export class BucketFileSystem implements FileSystem {
     this.#parts.foreign.follow(listener);
   }
 
+  get hasServerLocks(): boolean {
+    return this.#parts.locks !== undefined;
+  }
+
+  isGuarded(path: string): boolean {
+    return this.#parts.guarded.has(this.#options.prefix + path.slice(1));
+  }
+
+  async endLocks(): Promise<void> {
+    await this.#parts.locks?.close();
+  }
+
   async getattr(path: string): Promise<Attributes> {
     return this.#attributesOf(await this.#get(path), path);
   }
@@ -249,6 +261,7 @@ export class BucketFileSystem implements FileSystem {
   }
 
   close(): void {
+    void this.endLocks();
     this.#parts.foreign.close();
     this.#files.close();
     // Nobody says from now on when it changes; what shares the memory may come back to it.
@@ -296,7 +309,8 @@ export class BucketFileSystem implements FileSystem {
       readAhead: this.#parts.newReadAhead(),
       append: options.append ?? false,
       writable: options.writable ?? false,
-      isNews
+      isNews,
+      locks: this.#parts.locks
     });
     // To cut an empty file to nothing changes it as well: its time tells make(1) that something was done. Where there is
     // none to cut, what somebody else has made there by then is replaced.

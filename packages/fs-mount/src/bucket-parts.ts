@@ -5,6 +5,7 @@ import type { DriveMemory } from './drive-memory.js';
 import { Entries } from './entries.js';
 import type { FileSystemOptions } from './file-system-options.js';
 import { ForeignChanges } from './foreign-changes.js';
+import { driveLocks, GuardedNames, type ServerLocks } from './locks/index.js';
 import { Namespace } from './namespace.js';
 import { OpenFiles } from './open-files.js';
 import { ReadAhead } from './read-ahead.js';
@@ -25,6 +26,9 @@ export interface BucketParts {
   readonly foreign: ForeignChanges;
   readonly changes: AttributeChanges;
   readonly times: DirectoryTimes;
+  readonly guarded: GuardedNames;
+  /** Of all mounts of the bucket; undefined where the kernel keeps them by itself. */
+  readonly locks: ServerLocks | undefined;
   newReadAhead(): ReadAhead;
 }
 
@@ -56,13 +60,17 @@ export function makeBucketParts(
       clock,
       defaults,
       openScratch: options.openScratch,
+      storeToCommit: (state) => locks?.storeToCommit(state),
       onCommitted: (state, head) => entries.changed(state.key, { type: 'object', head }),
       onForeignBytes: (state) => foreign.bytesChanged(state.key)
     },
     clock,
     commitIntervalMs: options.commitIntervalMs,
-    onEvent
+    onEvent,
+    checkLocks: () => locks?.check()
   });
+  const guarded = new GuardedNames();
+  const locks: ServerLocks | undefined = driveLocks(options, { store, files, cache, foreign, guarded });
   const removals = new Removals({
     store,
     bucket,
@@ -76,6 +84,7 @@ export function makeBucketParts(
     bucket,
     prefix,
     cache,
+    guarded,
     files,
     removals,
     defaults,
@@ -105,6 +114,8 @@ export function makeBucketParts(
     foreign,
     changes,
     times,
+    guarded,
+    locks,
     newReadAhead
   };
 }

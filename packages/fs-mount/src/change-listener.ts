@@ -9,6 +9,10 @@ export interface ChangeListener {
   treeChanged(path: string): void;
   /** A file that is open here has bytes of others by now. */
   bytesChanged(path: string): void;
+  /** From now on names that begin with this path are looked up each time; resolves when the kernel does so. */
+  guarded(path: string): Promise<void>;
+  /** Resolves when the kernel reads the file's bytes anew. */
+  refreshed(path: string): Promise<void>;
   /** Anything may have changed unseen. */
   allChanged(): void;
 }

@@ -10,6 +10,7 @@ import {
 } from './attributes.js';
 import type { DirectoryTimes } from './directory-times.js';
 import type { FileState } from './file-state.js';
+import type { GuardedNames } from './locks/index.js';
 import { Lookup } from './lookup.js';
 import type { OpenFiles } from './open-files.js';
 import { formatComponent, nameInRoot } from './path.js';
@@ -34,6 +35,7 @@ export interface EntriesOptions {
   readonly bucket: string;
   readonly prefix: string;
   readonly cache: AttributeCache;
+  readonly guarded: GuardedNames;
   readonly files: OpenFiles;
   readonly removals: Removals;
   readonly defaults: AttributeDefaults;

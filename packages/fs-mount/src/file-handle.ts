@@ -1,6 +1,7 @@
 import type { Attributes } from './attributes.js';
 import { FileSystemError } from './errno.js';
 import type { FileState } from './file-state.js';
+import type { ServerLocks } from './locks/index.js';
 import type { OpenFiles } from './open-files.js';
 import type { ReadAhead } from './read-ahead.js';
 
@@ -11,6 +12,8 @@ export interface FileHandleOptions {
   /** Every write goes to the end of the file. */
   readonly append: boolean;
   readonly writable: boolean;
+  /** Where locks hold for all mounts. */
+  readonly locks?: ServerLocks | undefined;
   /** Another version than was known before it was opened. */
   readonly isNews?: boolean;
 }
@@ -29,11 +32,18 @@ const CLONE_BYTES_MAX = 2 ** 31;
 /** One open(2) of a file. Bytes and attributes are those of the file's one state; only reading ahead is its own. */
 export class FileHandle {
   readonly #options: FileHandleOptions;
+  readonly #lockLossCount: number;
   #isReleased = false;
 
   constructor(options: FileHandleOptions) {
     this.#options = options;
     options.state.handleCount++;
+    this.#lockLossCount = options.state.lockLossCount;
+  }
+
+  /** Undefined where the kernel keeps locks by itself. */
+  get locks(): ServerLocks | undefined {
+    return this.#options.locks;
   }
 
   get state(): FileState {
@@ -50,8 +60,9 @@ export class FileHandle {
   }
 
   /** Copies bytes into `into`; returns how many. */
-  read(offset: number, into: Uint8Array): Promise<number> {
-    return this.state.read(offset, into, this.#options.readAhead);
+  async read(offset: number, into: Uint8Array): Promise<number> {
+    this.assertKept();
+    return await this.state.read(offset, into, this.#options.readAhead);
   }
 
   /** Copies `bytes` before it returns control for good; they may be reused once resolved. */
@@ -115,11 +126,16 @@ export class FileHandle {
 
   /** For each close(2) of the file: what was written is durable on return. */
   async flush(): Promise<void> {
-    if (this.#options.writable) await this.#options.files.commit(this.state);
+    if (!this.#options.writable) return;
+    this.assertKept();
+    await this.#options.files.commit(this.state);
+    this.assertKept();
   }
 
   async fsync(): Promise<void> {
+    this.assertKept();
     await this.#options.files.commit(this.state);
+    this.assertKept();
   }
 
   async release(): Promise<void> {
@@ -128,7 +144,15 @@ export class FileHandle {
     await this.#options.files.released(this.state);
   }
 
+  /** Fails with `EIO` once locks of the file were lost: the program does not know that others may have changed it. */
+  assertKept(): void {
+    this.#options.locks?.check();
+    if (this.state.lockLossCount !== this.#lockLossCount)
+      throw new FileSystemError('EIO', `locks of ${this.state.key} were lost; open it again`);
+  }
+
   #assertWritable(): void {
+    this.assertKept();
     if (!this.#options.writable) throw new FileSystemError('EBADF', 'the file was opened for reading');
   }
 }

@@ -41,6 +41,10 @@ export class FileState implements RangedFile, WrittenFile {
   handleCount = 0;
   /** Grows whenever bytes that others wrote may have come to lie under those of the file. */
   foreignChangeCount = 0;
+  /** Grows when locks are lost: what was opened before can be used no more. */
+  lockLossCount = 0;
+  /** What was written under lost locks is about to be given up: it must not be stored. */
+  isLosingChanges = false;
   /** Who reads the file's bytes without asking, where there is one. */
   mirror: FileMirror | undefined;
   /** No name leads here any more. */
@@ -187,6 +191,7 @@ export class FileState implements RangedFile, WrittenFile {
   /** `commit` for who is inside `exclusively`. */
   async commitExclusively(): Promise<void> {
     if (this.isDetached) return;
+    if (this.isLosingChanges) throw new FileSystemError('EIO', `locks of ${this.key} were lost`);
     if (this.layers.frozen) await this.#commitFrozen();
     if (!this.isDirty) return;
     this.layers.freeze(this.size);
@@ -287,7 +292,8 @@ export class FileState implements RangedFile, WrittenFile {
   }
 
   async #commitFrozen(): Promise<void> {
-    const { store, bucket, onCommitted } = this.#services;
+    const { bucket, onCommitted } = this.#services;
+    const store = this.#services.storeToCommit?.(this) ?? this.#services.store;
     const { layer, size } = this.layers.frozen!;
     const target = { bucket, key: this.key, base: this.base };
     const head = await commitLayer({ store, target, layer, size, attributes: this.posixAttributes });

@@ -29,6 +29,8 @@ export interface FileSystemOptions {
   readonly attributeTtlMs: number;
   /** Whether opening a file asks the store for its newest version, also while the watch is live. */
   readonly checksOnOpen: boolean;
+  /** Where the store keeps the locks of programs: names of sessions, which nobody else has or guesses. */
+  readonly locks?: { readonly newId: () => string } | undefined;
   readonly commitIntervalMs: number;
   /** How long an operation waits for a store that does not answer. */
   readonly deadlineMs: number;

@@ -68,6 +68,12 @@ export interface FileSystem {
   isWatched(path: string): boolean;
   /** Tells the one listener there is from now on. */
   follow(listener: ChangeListener): void;
+  /** Whether open files have locks that hold for all mounts; otherwise the kernel keeps them by itself. */
+  readonly hasServerLocks: boolean;
+  /** Whether the name is to be looked up each time, since who has locks of a file beside it may change it. */
+  isGuarded(path: string): boolean;
+  /** Gives back all locks, and ends who waits for one. */
+  endLocks(): Promise<void>;
 
   getattr(path: string): Promise<Attributes>;
   /** Undefined where nothing is, which is an answer as any other to who only looks. */

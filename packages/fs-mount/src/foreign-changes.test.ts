@@ -22,6 +22,8 @@ async function followed(options: Parameters<typeof startDrive>[0] = {}) {
     changed: (path, { isGone }) => void told.push(`${isGone ? 'gone' : 'changed'} ${path}`),
     treeChanged: (path) => void told.push(`tree ${path}`),
     bytesChanged: (path) => void told.push(`bytes ${path}`),
+    guarded: async (path) => void told.push(`guarded ${path}`),
+    refreshed: async (path) => void told.push(`refreshed ${path}`),
     allChanged: () => void told.push('all')
   };
   drive.fileSystem.follow(listener);

@@ -51,6 +51,16 @@ export class ForeignChanges {
     this.#listener?.bytesChanged(this.#pathOf(key));
   }
 
+  /** Names that begin with the key are to be looked up each time. */
+  async guarded(key: string): Promise<void> {
+    await this.#listener?.guarded(this.#pathOf(key));
+  }
+
+  /** The file is to be read anew; resolves when it will be. */
+  async refreshed(key: string): Promise<void> {
+    await this.#listener?.refreshed(this.#pathOf(key));
+  }
+
   #tell(event: KeyEvent | PrefixEvent): void {
     if (event.type === 'renamePrefix') this.#tellTree(event.to);
     if (event.type === 'renamePrefix' || event.type === 'deletePrefix')

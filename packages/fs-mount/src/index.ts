@@ -15,7 +15,7 @@ export type { CreateOptions, FileSystem, FileSystemStatus, OpenOptions } from '.
 export type { FileSystemOptions } from './file-system-options.js';
 export { type Mount, mount, type UnstoredFile } from './mount.js';
 export type { MountEvent, OnMountEvent } from './mount-event.js';
-export { ALL_BUCKETS, type MountOptions } from './mount-options.js';
+export { ALL_BUCKETS, LOCKS_OPTIONS, type LocksOption, type MountOptions } from './mount-options.js';
 export type { RenameOptions, UnlinkOptions } from './namespace.js';
 export type { OpenScratch, Scratch } from './scratch.js';
 export type { Space } from './space.js';

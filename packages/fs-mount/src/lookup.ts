@@ -1,12 +1,15 @@
 import { isStoreError, type StatResult, type StoreCalls, type WatchEvent } from '@stampede/client';
 import type { AttributeCache } from './attribute-cache.js';
 import { type DirectoryEntry, listDirectory } from './directory.js';
+import type { GuardedNames } from './locks/index.js';
 import { cacheKeyOf, type Target } from './target.js';
 
 export interface LookupOptions {
   readonly store: StoreCalls;
   readonly bucket: string;
   readonly cache: AttributeCache;
+  /** Names of which nothing is remembered. */
+  readonly guarded: GuardedNames;
 }
 
 /** What keys are in the store, as far as possible without asking it. */
@@ -19,7 +22,8 @@ export class Lookup {
 
   /** What is known without asking the store. */
   findKnown(target: Target): StatResult | undefined {
-    return this.#options.cache.find(cacheKeyOf(target));
+    const { cache, guarded } = this.#options;
+    return guarded.has(target.key) ? undefined : cache.find(cacheKeyOf(target));
   }
 
   async stat(target: Target): Promise<StatResult> {

@@ -4,6 +4,8 @@ export type MountEvent =
   | { readonly type: 'commitFailed'; readonly path: string; readonly error: unknown }
   /** Data is lost: the store refuses it and nobody holds the file open any more. */
   | { readonly type: 'dataLost'; readonly path: string; readonly bytes: number; readonly error: unknown }
+  /** Locks were lost, and with them what was written to the file and not stored; programs that have it open get EIO. */
+  | { readonly type: 'locksLost'; readonly path: string; readonly bytes: number }
   /** A removal that was answered already did not happen in the store; the file shows again. */
   | { readonly type: 'removalFailed'; readonly path: string; readonly error: unknown }
   /** `bucket`: where the drive shows several. */

@@ -3,6 +3,7 @@ import type { StoreCalls } from '@stampede/client';
 import type { Clock } from './clock.js';
 import { chooseDriver, type DriverName } from './drivers/choose-driver.js';
 import type { Driver } from './drivers/driver.js';
+import { randomId } from './drivers/random-id.js';
 import { openScratchFile } from './drivers/scratch-file.js';
 import { systemClock } from './drivers/system-clock.js';
 import { FileSystemError } from './errno.js';
@@ -24,6 +25,9 @@ const CACHE_FREE_SHARE_MIN = 0.12;
 const ATTRIBUTE_COUNT_MAX = 200_000;
 /** In the place of a bucket's name, which never begins so. */
 export const ALL_BUCKETS = ':all';
+
+export const LOCKS_OPTIONS = ['local', 'server'] as const;
+export type LocksOption = (typeof LOCKS_OPTIONS)[number];
 
 export interface MountOptions {
   /** The store: a client over the network, or the store of this process itself. */
@@ -54,6 +58,11 @@ export interface MountOptions {
    * Without, it is seen when the store's watch has told of it, a moment later, and opening costs no call. Default true.
    */
   readonly checksOnOpen?: boolean;
+  /**
+   * Who keeps the locks of flock(2) and fcntl(2): `local`, the kernel, for the programs of this machine; `server`, the
+   * store, for those of all mounts that say so (Linux driver). Default `local`.
+   */
+  readonly locks?: LocksOption;
   /** When files that stay open are stored. Default 5000. */
   readonly commitIntervalMs?: number;
   /** How long an operation waits for a store that takes no data. Default 60,000. */
@@ -90,10 +99,16 @@ export function parseMountOptions(options: MountOptions): {
   requireThat(!prefix.startsWith('/') && !prefix.includes('//'), 'prefix is a path without leading slash');
   requireThat(options.bucket !== ALL_BUCKETS || prefix === '', 'there is no prefix of all buckets');
   const onEvent = options.onEvent ?? (() => undefined);
-  const { driver } = options;
+  const { locks } = options;
+  requireThat(locks === undefined || LOCKS_OPTIONS.includes(locks), 'locks is local or server');
+  const driver = typeof options.driver === 'object' ? options.driver : chooseDriver(options.driver, onEvent);
+  requireThat(
+    locks !== 'server' || driver.hasServerLocks,
+    `the driver ${driver.name} cannot keep locks at the server; use the Linux driver, or locks=local`
+  );
   return {
     cache: cacheSettings(options),
-    driver: typeof driver === 'object' ? driver : chooseDriver(driver, onEvent),
+    driver,
     fileSystem: {
       store: options.client,
       bucket: options.bucket,
@@ -114,6 +129,7 @@ export function parseMountOptions(options: MountOptions): {
       ),
       attributeCountMax: atLeast('attributeCountMax', options.attributeCountMax ?? ATTRIBUTE_COUNT_MAX, 1),
       attributeTtlMs: atLeast('attributeTtlMs', options.attributeTtlMs ?? 1000, 0),
+      locks: options.locks === 'server' ? { newId: randomId } : undefined,
       checksOnOpen: options.checksOnOpen ?? true,
       commitIntervalMs: atLeast('commitIntervalMs', options.commitIntervalMs ?? 5000, 1),
       deadlineMs: atLeast('deadlineMs', options.deadlineMs ?? 60_000, 1),

@@ -10,6 +10,7 @@ import { VirtualClock } from './testing/virtual-clock.js';
 /** A driver without a kernel: the test makes the requests itself, also while the directory is being unmounted. */
 class DirectDriver implements Driver {
   readonly name = 'direct';
+  readonly hasServerLocks = false;
   fileSystem!: FileSystem;
   onUnmount: () => Promise<void> = async () => undefined;
   #end: () => void = () => undefined;
@@ -112,4 +113,19 @@ t.test('options are checked before anything is mounted', async (t) => {
   ];
   for (const { name, options, code } of rows)
     t.equal(await errnoOf(mount({ ...base, ...options })), code, name);
+});
+
+t.test('a driver that cannot have locks of the server refuses to be told to', async (t) => {
+  const { store, driver, drive } = await startMount();
+  await drive.close();
+  const options = {
+    client: store.observed,
+    bucket: BUCKET,
+    directory: '/mnt',
+    driver,
+    locks: 'server'
+  } as const;
+  await t.rejects(mount(options), {
+    message: /direct cannot keep locks at the server; use the Linux driver/
+  });
 });

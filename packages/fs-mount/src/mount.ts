@@ -146,6 +146,7 @@ class MountedBucket implements Mount {
     // What was written until the directory was gone.
     await this.#storeEverything(lost);
     for (const file of this.#fileSystem.unstored) lost.set(file.path, file);
+    await this.#fileSystem.endLocks();
     this.#fileSystem.close();
     await this.#closeCache();
     return [...lost.values()];

@@ -14,6 +14,8 @@ export interface OpenFilesOptions {
   /** How long changes of a file that stays open wait until they are stored. */
   readonly commitIntervalMs: number;
   readonly onEvent: OnMountEvent;
+  /** Finds out whether locks were lost meanwhile, so that nothing is stored that was written under them. */
+  readonly checkLocks: () => void;
 }
 
 /** The one state of each file that is open or has changes; commits those that stay open, and tries again what failed. */
@@ -78,6 +80,7 @@ export class OpenFiles {
 
   /** Commits for a program that waits for it; what fails is kept. */
   async commit(state: FileState): Promise<void> {
+    this.#options.checkLocks();
     try {
       await state.commit();
     } catch (error) {

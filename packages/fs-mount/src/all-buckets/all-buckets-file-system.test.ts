@@ -16,6 +16,8 @@ async function startDrive(buckets: readonly string[], options: Partial<AllBucket
     changed: (path, { isGone }) => void told.push(`${isGone ? 'gone' : 'changed'} ${path}`),
     treeChanged: (path) => void told.push(`tree ${path}`),
     bytesChanged: (path) => void told.push(`bytes ${path}`),
+    guarded: async (path) => void told.push(`guarded ${path}`),
+    refreshed: async (path) => void told.push(`refreshed ${path}`),
     allChanged: () => void told.push('all')
   };
   drive.fileSystem.follow(listener);
@@ -373,4 +375,38 @@ t.test('`.stampede` is a name as any other in a bucket', async (t) => {
   const { fileSystem } = await startDrive(['one']);
   await writeFile(fileSystem, '/one/.stampede', 'x');
   t.same(await namesIn(fileSystem, '/one'), ['.stampede']);
+});
+
+t.test('locks of the server are those of each bucket', async (t) => {
+  let count = 0;
+  const locks = { newId: () => `session-or-file-${++count}` };
+  const { fileSystem, told, store } = await startDrive(['one', 'two'], { locks });
+  const take = async (path: string, owner: string) => {
+    const handle = await fileSystem.open(path, { writable: true });
+    const request = {
+      owner,
+      space: 'range',
+      mode: 'exclusive',
+      start: 0,
+      end: 1,
+      pid: 1,
+      handle: 1
+    } as const;
+    const waiting = { wait: false, signal: new AbortController().signal };
+    return errnoOf(handle.locks!.acquire(handle.state, request, waiting));
+  };
+  for (const bucket of ['one', 'two']) await writeFile(fileSystem, `/${bucket}/f`, 'f');
+  t.equal(await take('/one/f', 'a'), 'ok');
+  t.equal(await take('/two/f', 'b'), 'ok');
+  t.equal(await take('/one/f', 'b'), 'EAGAIN');
+  const ofLocks = told.filter((line) => /^guarded|^refreshed/.test(line));
+  t.same(ofLocks, ['guarded /one/f', 'refreshed /one/f', 'guarded /two/f', 'refreshed /two/f']);
+  t.same(
+    ['/one/f-journal', '/two/f-journal', '/one/g', '/', '/one'].map((path) => fileSystem.isGuarded(path)),
+    [true, true, false, false, false]
+  );
+  store.takeCalls();
+  await fileSystem.endLocks();
+  t.equal(store.takeCalls().filter((call) => call === 'locks.end').length, 2);
+  fileSystem.close();
 });

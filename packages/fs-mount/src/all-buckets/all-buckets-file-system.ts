@@ -73,6 +73,20 @@ export class AllBucketsFileSystem implements FileSystem {
     this.#buckets.follow(listener);
   }
 
+  /** Each bucket has a session of its own. */
+  get hasServerLocks(): boolean {
+    return this.#options.locks !== undefined;
+  }
+
+  isGuarded(path: string): boolean {
+    const place = this.#options.locks && splitPath(path);
+    return (place && this.#buckets.find(place.bucket)?.isGuarded(place.path)) ?? false;
+  }
+
+  async endLocks(): Promise<void> {
+    await Promise.all(this.#buckets.all().map(({ fileSystem }) => fileSystem.endLocks()));
+  }
+
   async getattr(path: string): Promise<Attributes> {
     const attributes = await this.findAttributes(path);
     if (!attributes) throw noEntry(path);

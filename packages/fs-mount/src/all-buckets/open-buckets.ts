@@ -183,6 +183,8 @@ export class OpenBuckets {
       changed: (path, change) => this.#listener?.changed(at(path), change),
       treeChanged: (path) => this.#listener?.treeChanged(at(path)),
       bytesChanged: (path) => this.#listener?.bytesChanged(at(path)),
+      guarded: async (path) => this.#listener?.guarded(at(path)),
+      refreshed: async (path) => this.#listener?.refreshed(at(path)),
       allChanged: () => this.#listener?.treeChanged(`/${bucket}/`)
     };
   }

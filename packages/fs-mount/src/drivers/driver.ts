@@ -32,5 +32,7 @@ export interface MountedDirectory {
 /** Brings the requests of a kernel to a file system. Adding one: implement this and pass the conformance suite. */
 export interface Driver {
   readonly name: string;
+  /** Whether locks of programs come to the file system, where that keeps them. */
+  readonly hasServerLocks: boolean;
   mount(fileSystem: FileSystem, options: DriverOptions): Promise<MountedDirectory>;
 }

@@ -23,7 +23,7 @@ const everMounted: FuseBase[] = [];
  * The process must not touch its own mount with synchronous calls: nobody would answer.
  */
 export function fuseNativeDriver(): Driver {
-  return { name: 'fuse-native', mount };
+  return { name: 'fuse-native', hasServerLocks: false, mount };
 }
 
 async function mount(fileSystem: FileSystem, options: DriverOptions): Promise<MountedDirectory> {

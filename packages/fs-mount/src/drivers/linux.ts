@@ -21,6 +21,7 @@ const READAHEAD_KIB = 1024;
 export function linuxDriver(): Driver {
   return {
     name: 'linux',
+    hasServerLocks: true,
     async mount(fileSystem, options) {
       const addon = loadAddon();
       if (typeof addon === 'string')

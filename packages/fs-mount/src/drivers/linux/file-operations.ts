@@ -7,6 +7,7 @@ import type { AttributeOperations } from './attribute-operations.js';
 import { FOPEN, NEWER_OPCODE, OPCODE, REQUEST_FLAG } from './fuse-constants.js';
 import { NO_TIME, REPLY } from './fuse-replies.js';
 import { REQUEST, type Request } from './fuse-requests.js';
+import { ownerOf } from './lock-operations.js';
 import type { NameOperations } from './name-operations.js';
 import { aliasFor, type CachedPages, type Node } from './node-table.js';
 import { openFlagsOf } from './passthrough.js';
@@ -58,7 +59,7 @@ export class FileOperations {
   }
 
   async #open(request: Request): Promise<void> {
-    const { nodes, handles, paths, replies, passthrough, memory } = this.#context;
+    const { nodes, handles, paths, replies, passthrough, memory, fileSystem } = this.#context;
     const flags = request.u32(REQUEST.fuse_open_in.flags);
     const killsSetId =
       (request.u32(REQUEST.fuse_open_in.open_flags) & REQUEST_FLAG.FUSE_OPEN_KILL_SUIDGID) !== 0;
@@ -102,7 +103,8 @@ export class FileOperations {
         // The inode has pages of another file, and others write to this one by its own inode.
         (isLent ? FOPEN.FOPEN_DIRECT_IO : 0) |
         (mode.backing || isLent ? 0 : keepCacheFlag(node, handle)) |
-        (options.writable ? 0 : FOPEN.FOPEN_NOFLUSH),
+        // Each close ends locks.
+        (options.writable || fileSystem.hasServerLocks ? 0 : FOPEN.FOPEN_NOFLUSH),
       backingId: mode.backing?.id
     };
     if (mode.backing || isLent) node.cached = undefined;
@@ -224,9 +226,16 @@ export class FileOperations {
   }
 
   async #flush(request: Request): Promise<void> {
-    const { handle } = this.#context.handles.file(request.u64(REQUEST.fuse_flush_in.fh));
-    await handle.flush();
-    this.#context.replies.done(request.unique);
+    const { handles, replies } = this.#context;
+    const layout = REQUEST.fuse_flush_in;
+    const { handle } = handles.file(request.u64(layout.fh));
+    const owner = ownerOf(request, layout.lock_owner);
+    try {
+      await handle.flush();
+    } finally {
+      await handle.locks?.ownerClosed(handle.state, owner);
+    }
+    replies.done(request.unique);
   }
 
   async #fsync(request: Request): Promise<void> {
@@ -236,8 +245,17 @@ export class FileOperations {
   }
 
   async #release(request: Request): Promise<void> {
-    await this.#close(request.u64(REQUEST.fuse_release_in.fh));
-    this.#context.replies.done(request.unique);
+    const { handles, replies } = this.#context;
+    const layout = REQUEST.fuse_release_in;
+    const fh = request.u64(layout.fh);
+    const owner = ownerOf(request, layout.lock_owner);
+    try {
+      const { handle } = handles.file(fh);
+      await handle.locks?.handleClosed(handle.state, fh, owner);
+    } finally {
+      await this.#close(fh);
+    }
+    replies.done(request.unique);
   }
 
   /** The file may have been made elsewhere, and be open here by another name's inode. */

@@ -44,6 +44,9 @@ export const OPCODE = {
   FUSE_READDIR: 28,
   FUSE_RELEASEDIR: 29,
   FUSE_FSYNCDIR: 30,
+  FUSE_GETLK: 31,
+  FUSE_SETLK: 32,
+  FUSE_SETLKW: 33,
   FUSE_ACCESS: 34,
   FUSE_CREATE: 35,
   FUSE_INTERRUPT: 36,
@@ -72,6 +75,15 @@ export const INIT_FLAG = {
   FUSE_HANDLE_KILLPRIV_V2: 1 << 28,
   FUSE_INIT_EXT: 1 << 30
 } as const;
+
+/** Wanted where the store keeps the locks; without, the kernel does. */
+export const LOCK_INIT_FLAG = {
+  FUSE_POSIX_LOCKS: 1 << 1,
+  FUSE_FLOCK_LOCKS: 1 << 10
+} as const;
+
+/** Of <fcntl.h>. */
+export const LOCK_TYPE = { F_RDLCK: 0, F_WRLCK: 1, F_UNLCK: 2 } as const;
 
 /*
  * Newer than the header of many machines, so that the test does not compare them: Linux 6.9 and later have them. Of the
@@ -105,7 +117,9 @@ export const REQUEST_FLAG = {
   /** Pages of a mapping: which of the file's handles wrote them is a guess. */
   FUSE_WRITE_CACHE: 1 << 0,
   FUSE_WRITE_KILL_SUIDGID: 1 << 2,
-  FUSE_OPEN_KILL_SUIDGID: 1 << 0
+  FUSE_OPEN_KILL_SUIDGID: 1 << 0,
+  FUSE_RELEASE_FLOCK_UNLOCK: 1 << 1,
+  FUSE_LK_FLOCK: 1 << 0
 } as const;
 
 export const NOTIFY = {

@@ -3,14 +3,32 @@ import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t from 'tap';
-import { FATTR, FOPEN, INIT_FLAG, NOTIFY, OPCODE, PROTOCOL, REQUEST_FLAG } from './fuse-constants.js';
+import {
+  FATTR,
+  FOPEN,
+  INIT_FLAG,
+  LOCK_INIT_FLAG,
+  NOTIFY,
+  OPCODE,
+  PROTOCOL,
+  REQUEST_FLAG
+} from './fuse-constants.js';
 import { REPLY } from './fuse-replies.js';
 import { REQUEST } from './fuse-requests.js';
 
 /* The numbers of the protocol beside the kernel's own header, which a C program reads out. */
 
 const HEADER = '/usr/include/linux/fuse.h';
-const NUMBERS = { ...PROTOCOL, ...OPCODE, ...INIT_FLAG, ...FATTR, ...FOPEN, ...REQUEST_FLAG, ...NOTIFY };
+const NUMBERS = {
+  ...PROTOCOL,
+  ...OPCODE,
+  ...INIT_FLAG,
+  ...LOCK_INIT_FLAG,
+  ...FATTR,
+  ...FOPEN,
+  ...REQUEST_FLAG,
+  ...NOTIFY
+};
 const STRUCTS = { ...REQUEST, ...REPLY };
 
 t.test('offsets, sizes and numbers are those of <linux/fuse.h>', { skip: whyNot() }, (t) => {

@@ -36,6 +36,7 @@ export const REPLY = {
   fuse_attr_out: { bytes: 104, attr_valid: 0, attr_valid_nsec: 8, attr: 16 },
   fuse_open_out: { bytes: 16, fh: 0, open_flags: 8 },
   fuse_write_out: { bytes: 8, size: 0 },
+  fuse_lk_out: { bytes: 24, 'lk.start': 0, 'lk.end': 8, 'lk.type': 16, 'lk.pid': 20 },
   fuse_lseek_out: { bytes: 8, offset: 0 },
   fuse_getxattr_out: { bytes: 8, size: 0 },
   fuse_kstatfs: {

@@ -12,7 +12,12 @@ const NONE = { seconds: 0, nanoseconds: 0 };
 function started({ hasEpochs = true } = {}) {
   const nodes = new NodeTable();
   let isWatched = true;
-  const memory = new KernelMemory({ nodes, isWatched: () => isWatched, unwatched: SHORT });
+  const memory = new KernelMemory({
+    nodes,
+    isWatched: () => isWatched,
+    isGuarded: () => false,
+    unwatched: SHORT
+  });
   const taken: string[] = [];
   const waiting: (() => void)[] = [];
   let isHolding = false;

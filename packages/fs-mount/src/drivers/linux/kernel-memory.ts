@@ -26,6 +26,8 @@ export interface KernelMemoryOptions {
   readonly nodes: NodeTable;
   /** Whether changes of a path made elsewhere are told. */
   readonly isWatched: (path: string) => boolean;
+  /** Names that are looked up each time. */
+  readonly isGuarded: (path: string) => boolean;
   /** How long something may be believed otherwise. */
   readonly unwatched: Validity;
 }
@@ -68,12 +70,15 @@ export class KernelMemory implements ChangeListener {
 
   /** How long the answer may be believed. */
   validityOf(path: string, mark: number): Validity {
+    if (this.#options.isGuarded(path)) return NO_TIME;
     if (!this.#isTold(path)) return this.#options.unwatched;
     return mark === this.mark(path) ? WATCHED : NO_TIME;
   }
 
   /** As `validityOf`, for what is known at once of a name in a directory, if that has a path. */
   validityIn(directory: string | undefined, name: string): Validity {
+    if (directory !== undefined && this.#options.isGuarded(`${directory === '/' ? '' : directory}/${name}`))
+      return NO_TIME;
     const isTold = directory !== undefined && this.#isTold(`${directory}/${name}`);
     return isTold ? WATCHED : this.#options.unwatched;
   }
@@ -81,7 +86,9 @@ export class KernelMemory implements ChangeListener {
   /** As `validityOf`, for the answer that nothing is there. */
   absenceOf(path: string, mark: number): Validity {
     // Names that are not there are not counted here: only a kernel with epochs can be told to forget them all.
-    return this.#hasEpochs ? this.validityOf(path, mark) : this.#options.unwatched;
+    return this.#hasEpochs || this.#options.isGuarded(path)
+      ? this.validityOf(path, mark)
+      : this.#options.unwatched;
   }
 
   /** Resolves when the kernel asks for the file's attributes again: before it is told that an open file is another one. */
@@ -148,10 +155,26 @@ export class KernelMemory implements ChangeListener {
 
   bytesChanged(path: string): void {
     this.#count(path);
+    const node = this.#findNode(path);
+    if (node) void this.#forgetAllBytes(node);
+  }
+
+  #findNode(path: string): Node | undefined {
     const { nodes } = this.#options;
     let node: Node | undefined = nodes.root;
     for (const name of path.slice(1).split('/')) node = node && nodes.findChild(node, name);
-    if (node) this.#forgetAllBytes(node);
+    return node;
+  }
+
+  async guarded(path: string): Promise<void> {
+    this.treeChanged(path);
+    if (this.#hasEpochs) await this.#lanes?.prompt.addAndWait({ type: 'allEntries' });
+  }
+
+  async refreshed(path: string): Promise<void> {
+    this.#count(path);
+    const node = this.#findNode(path);
+    if (node) await this.#forgetAllBytes(node);
   }
 
   allChanged(): void {
@@ -177,9 +200,11 @@ export class KernelMemory implements ChangeListener {
     this.#lanes?.names.add({ type: 'attributes', id: node.id });
   }
 
-  #forgetAllBytes(node: Node): void {
-    void this.forgetBytes(node, 0, 0);
-    for (const predecessor of node.predecessors ?? []) this.#forgetAllBytes(predecessor);
+  async #forgetAllBytes(node: Node): Promise<void> {
+    const predecessors = [...(node.predecessors ?? [])].map((predecessor) =>
+      this.#forgetAllBytes(predecessor)
+    );
+    await Promise.all([this.forgetBytes(node, 0, 0), ...predecessors]);
   }
 
   #forgetEntry(parent: Node, name: string): void {

@@ -48,7 +48,12 @@ async function start(names: readonly string[]): Promise<World> {
   } as unknown as Addon;
   const nodes = new NodeTable();
   const { fileSystem } = drive;
-  const memory = new KernelMemory({ nodes, isWatched: () => false, unwatched: NO_TIME });
+  const memory = new KernelMemory({
+    nodes,
+    isWatched: () => false,
+    isGuarded: () => false,
+    unwatched: NO_TIME
+  });
   const passthrough = new Passthrough({ addon, fileSystem, nodes, memory, onEvent: () => undefined });
   passthrough.channel = {} as Channel;
   passthrough.agree(INIT_FLAG.FUSE_INIT_EXT, NEWER_INIT_FLAG.FUSE_PASSTHROUGH);

@@ -10,6 +10,7 @@ import { FileOperations } from './file-operations.js';
 import {
   EPOCH_MINOR_VERSION,
   INIT_FLAG,
+  LOCK_INIT_FLAG,
   LONG_INIT_MINOR_VERSION,
   MINOR_VERSION,
   MINOR_VERSION_MIN,
@@ -21,6 +22,7 @@ import { allocateSlot, REQUEST, Request, type RequestSlot } from './fuse-request
 import { HandleTable } from './handle-table.js';
 import { Interrupts } from './interrupts.js';
 import { KernelMemory } from './kernel-memory.js';
+import { LockOperations } from './lock-operations.js';
 import { MonitorOperations } from './monitor-operations.js';
 import { NameOperations } from './name-operations.js';
 import { NodeTable } from './node-table.js';
@@ -52,7 +54,8 @@ const NO_ANSWER: ReadonlySet<number> = new Set([
   OPCODE.FUSE_INTERRUPT
 ]);
 /** Wanted where the kernel has it. */
-const WANTED = Object.values(INIT_FLAG).reduce((all, flag) => all | flag, 0);
+const WANTED = allOf(INIT_FLAG);
+const WANTED_FOR_LOCKS = allOf(LOCK_INIT_FLAG);
 
 const OPERATION_NAMES = new Map<number, string>(
   Object.entries(OPCODE).map(([name, opcode]) => [opcode, name])
@@ -74,6 +77,7 @@ export class Session {
   readonly #slots: readonly RequestSlot[];
   readonly #context: SessionContext;
   readonly #handlers: Handlers;
+  readonly #locks: LockOperations;
   readonly #interrupts: Interrupts;
   readonly #monitor: RequestMonitor;
   readonly #monitorOperations: MonitorOperations;
@@ -90,6 +94,7 @@ export class Session {
     const memory = new KernelMemory({
       nodes,
       isWatched: (path) => fileSystem.isWatched(path),
+      isGuarded: (path) => fileSystem.isGuarded(path),
       unwatched: validityOf(attributeTtlMs)
     });
     const passthrough = new Passthrough({ addon, fileSystem, nodes, memory, onEvent: options.onEvent });
@@ -102,6 +107,7 @@ export class Session {
       memory,
       passthrough
     };
+    this.#locks = new LockOperations(this.#context);
     this.#monitorOperations = new MonitorOperations(replies, options.monitorFolder({ canStream: true }));
     this.#interrupts = new Interrupts(replies);
     this.#handlers = this.#allHandlers();
@@ -138,6 +144,7 @@ export class Session {
   /** Resolves when every request that was read is answered. */
   idle(): Promise<void> {
     this.#monitorOperations.close();
+    this.#locks.close();
     return this.#context.replies.idle();
   }
 
@@ -152,6 +159,7 @@ export class Session {
       ...new DirectoryOperations(context).handlers(),
       ...new FileOperations(context, { buffers, names, attributes }).handlers(),
       ...new RangeOperations(context, attributes).handlers(),
+      ...(context.fileSystem.hasServerLocks && this.#locks.handlers()),
       [OPCODE.FUSE_INIT]: (request) => this.#init(request),
       [OPCODE.FUSE_DESTROY]: (request) => void context.replies.done(request.unique),
       [OPCODE.FUSE_INTERRUPT]: (request) => this.#interrupt(request.u64(REQUEST.fuse_interrupt_in.unique))
@@ -159,7 +167,8 @@ export class Session {
   }
 
   #interrupt(unique: number): void {
-    if (!this.#monitorOperations.interrupted(unique)) this.#interrupts.interrupted(unique);
+    if (this.#monitorOperations.interrupted(unique) || this.#locks.interrupted(unique)) return;
+    this.#interrupts.interrupted(unique);
   }
 
   /** Returns whether the request keeps its slot. */
@@ -210,8 +219,12 @@ export class Session {
     // A newer kernel asks again with our major version.
     if (major > PROTOCOL.FUSE_KERNEL_VERSION) return void replies.send(request.unique, layout.bytes);
     const offered = request.u32(REQUEST.fuse_init_in.flags);
-    const flags2 = this.#context.passthrough.agree(offered, request.u32(REQUEST.fuse_init_in.flags2));
-    const flags = offered & (flags2 === 0 ? WANTED & ~INIT_FLAG.FUSE_INIT_EXT : WANTED);
+    const { fileSystem, passthrough } = this.#context;
+    const { hasServerLocks } = fileSystem;
+    // What the kernel reads by itself it would not read anew with a lock.
+    const flags2 = hasServerLocks ? 0 : passthrough.agree(offered, request.u32(REQUEST.fuse_init_in.flags2));
+    const wanted = WANTED | (hasServerLocks ? WANTED_FOR_LOCKS : 0);
+    const flags = offered & (flags2 === 0 ? wanted & ~INIT_FLAG.FUSE_INIT_EXT : wanted);
     const readahead = Math.max(request.u32(REQUEST.fuse_init_in.max_readahead), READAHEAD_BYTES);
     writer.u32(BODY + layout.max_readahead, readahead);
     writer.u32(BODY + layout.flags, flags);
@@ -237,6 +250,10 @@ export class Session {
     memory.start(lane, { hasEpochs });
     fileSystem.follow(memory);
   }
+}
+
+function allOf(flags: Readonly<Record<string, number>>): number {
+  return Object.values(flags).reduce((all, flag) => all | flag, 0);
 }
 
 function validityOf(ttlMs: number): Validity {

@@ -1,0 +1,30 @@
+import type { FileState } from '../file-state.js';
+
+/**
+ * Gives up what was written under locks that are lost: somebody else may have written there by now. Returns how many bytes
+ * that was, or undefined when somebody else does it. What has been sent to the store may be stored all the same.
+ */
+export async function loseChanges(state: FileState): Promise<number | undefined> {
+  state.lockLossCount++;
+  if (state.isLosingChanges) return undefined;
+  state.isLosingChanges = true;
+  return await state.exclusively(async () => {
+    const { dirtyBytes } = state;
+    drop(state);
+    state.isLosingChanges = false;
+    // What was opened and written in between is gone as well.
+    state.lockLossCount++;
+    return dirtyBytes;
+  });
+}
+
+function drop(state: FileState): void {
+  const { base } = state;
+  if (!base || state.isDetached) return;
+  // Not waited for: the store may be away.
+  void state.layers.abortUploads();
+  state.layers.clear();
+  state.size = base.size;
+  state.dirtySinceMs = undefined;
+  state.foreignChangeCount++;
+}
