@@ -5,7 +5,7 @@ import type { DriveMemory } from './drive-memory.js';
 import { Entries } from './entries.js';
 import type { FileSystemOptions } from './file-system-options.js';
 import { ForeignChanges } from './foreign-changes.js';
-import { driveLocks, GuardedNames, type ServerLocks } from './locks/index.js';
+import { driveLocks, GuardedNames, leasedStore, type ServerLocks } from './locks/index.js';
 import { Namespace } from './namespace.js';
 import { OpenFiles } from './open-files.js';
 import { ReadAhead } from './read-ahead.js';
@@ -51,7 +51,14 @@ export function makeBucketParts(
     cache,
     entries: { apply: (event) => entries.apply(event) }
   });
-  const { store } = foreign;
+  const store = options.locks
+    ? leasedStore({
+        ...options,
+        ...options.locks,
+        store: foreign.store,
+        findLease: (key) => locks?.findLease(key)
+      })
+    : foreign.store;
   const files = new OpenFiles({
     services: {
       store,
@@ -60,7 +67,6 @@ export function makeBucketParts(
       clock,
       defaults,
       openScratch: options.openScratch,
-      storeToCommit: (state) => locks?.storeToCommit(state),
       onCommitted: (state, head) => entries.changed(state.key, { type: 'object', head }),
       onForeignBytes: (state) => foreign.bytesChanged(state.key)
     },

@@ -62,13 +62,15 @@ export class FileHandle {
   /** Copies bytes into `into`; returns how many. */
   async read(offset: number, into: Uint8Array): Promise<number> {
     this.assertKept();
-    return await this.state.read(offset, into, this.#options.readAhead);
+    const count = await this.state.read(offset, into, this.#options.readAhead);
+    this.assertKept();
+    return count;
   }
 
   /** Copies `bytes` before it returns control for good; they may be reused once resolved. */
   async write(offset: number, bytes: Uint8Array): Promise<number> {
     this.#assertWritable();
-    await this.state.write(this.#options.append ? undefined : offset, bytes);
+    await this.#change(() => this.state.write(this.#options.append ? undefined : offset, bytes));
     return bytes.byteLength;
   }
 
@@ -80,19 +82,19 @@ export class FileHandle {
   /** As `write`, for pages of a mapping: they go where they belong, whatever the handle was opened for. */
   async writeBack(offset: number, bytes: Uint8Array): Promise<number> {
     this.#assertWritable();
-    await this.state.write(offset, bytes);
+    await this.#change(() => this.state.write(offset, bytes));
     return bytes.byteLength;
   }
 
   async truncate(size: number): Promise<void> {
     this.#assertWritable();
-    await this.state.truncate(size);
+    await this.#change(() => this.state.truncate(size));
   }
 
   /** Zeros [start, end) as far as they lie in the file, without storing any. */
   async punch(start: number, end: number): Promise<void> {
     this.#assertWritable();
-    await this.state.ranges.punch(start, end);
+    await this.#change(() => this.state.ranges.punch(start, end));
   }
 
   /** The first byte from `offset` on that is, or is not, in a hole; the end of the file is a hole. `ENXIO`: there is none. */
@@ -116,11 +118,8 @@ export class FileHandle {
     const head = from.base;
     if (!head || from.isDetached || lengthIn(head.size) < CLONE_BYTES_MIN) return undefined;
     const length = lengthIn(head.size);
-    const isCloned = await this.state.ranges.clone(range.offset, {
-      head,
-      offset: range.sourceOffset,
-      length
-    });
+    const part = { head, offset: range.sourceOffset, length };
+    const isCloned = await this.#change(() => this.state.ranges.clone(range.offset, part));
     return isCloned ? length : undefined;
   }
 
@@ -141,14 +140,26 @@ export class FileHandle {
   async release(): Promise<void> {
     if (this.#isReleased) return;
     this.#isReleased = true;
+    if (this.#isDead) this.state.deadHandleCount--;
     await this.#options.files.released(this.state);
   }
 
   /** Fails with `EIO` once locks of the file were lost: the program does not know that others may have changed it. */
   assertKept(): void {
     this.#options.locks?.check();
-    if (this.state.lockLossCount !== this.#lockLossCount)
-      throw new FileSystemError('EIO', `locks of ${this.state.key} were lost; open it again`);
+    if (this.#isDead) throw new FileSystemError('EIO', `locks of ${this.state.key} were lost; open it again`);
+  }
+
+  get #isDead(): boolean {
+    return this.state.lockLossCount !== this.#lockLossCount;
+  }
+
+  /** What was lost on the way must not stay. */
+  async #change<Result>(run: () => Promise<Result>): Promise<Result> {
+    const result = await run();
+    if (this.#options.locks && this.#isDead) await this.#options.locks.changedTooLate(this.state);
+    this.assertKept();
+    return result;
   }
 
   #assertWritable(): void {

@@ -14,8 +14,6 @@ export interface FileStateServices {
   readonly clock: Clock;
   readonly defaults: AttributeDefaults;
   readonly openScratch: OpenScratch;
-  /** Instead of `store` for what changes a file that has locks. */
-  readonly storeToCommit?: ((state: FileState) => StoreCalls | undefined) | undefined;
   /** A new version is in the store. */
   readonly onCommitted: (state: FileState, head: ObjectHead) => void;
   /** Bytes that others wrote may have come to lie under those of the file. */

@@ -43,6 +43,8 @@ export class FileState implements RangedFile, WrittenFile {
   foreignChangeCount = 0;
   /** Grows when locks are lost: what was opened before can be used no more. */
   lockLossCount = 0;
+  /** Of the handles those that were opened before. */
+  deadHandleCount = 0;
   /** What was written under lost locks is about to be given up: it must not be stored. */
   isLosingChanges = false;
   /** Who reads the file's bytes without asking, where there is one. */
@@ -292,8 +294,7 @@ export class FileState implements RangedFile, WrittenFile {
   }
 
   async #commitFrozen(): Promise<void> {
-    const { bucket, onCommitted } = this.#services;
-    const store = this.#services.storeToCommit?.(this) ?? this.#services.store;
+    const { store, bucket, onCommitted } = this.#services;
     const { layer, size } = this.layers.frozen!;
     const target = { bucket, key: this.key, base: this.base };
     const head = await commitLayer({ store, target, layer, size, attributes: this.posixAttributes });

@@ -6,7 +6,7 @@ import { currentVersion } from '../file-state-services.js';
 import type { FileSystemOptions } from '../file-system-options.js';
 import type { ForeignChanges } from '../foreign-changes.js';
 import type { OpenFiles } from '../open-files.js';
-import type { GuardedNames } from './guarded-names.js';
+import { type GuardedNames, isGuardedBy } from './guarded-names.js';
 import { loseChanges } from './lose-changes.js';
 import { ServerLocks } from './server-locks.js';
 
@@ -35,7 +35,11 @@ export function driveLocks(
     bucket,
     clock,
     newId,
-    commit: (state) => files.commit(state),
+    async commit(state) {
+      // A journal that is stored after its lock has gone would be taken for the next holder's.
+      for (const beside of statesBeside(state)) if (beside.isDirty) await files.commit(beside);
+      await files.commit(state);
+    },
     async refresh(state) {
       if (state.isDetached) return;
       if (guarded.add(state.key)) {
@@ -48,17 +52,24 @@ export function driveLocks(
       await foreign.refreshed(state.key);
       told.set(state, foreignChangeCount);
     },
-    async onLost(states) {
+    async onLost(locked) {
+      // A journal is of no use without the lock under which it was written.
+      const states = new Set([...locked, ...locked.flatMap(statesBeside)]);
       // At once: what is done with the open files from here on fails.
-      const losses = states.map((state) => ({ state, losing: loseChanges(state) }));
+      const losses = [...states].map((state) => ({ state, losing: loseChanges(state) }));
       for (const { state, losing } of losses) {
         const bytes = await losing;
         if (bytes === undefined) continue;
+        if (!state.base) files.remove(state);
         onEvent({ type: 'locksLost', path: `/${state.key}`, bytes });
         foreign.bytesChanged(state.key);
       }
     }
   });
+
+  function statesBeside({ key }: FileState): FileState[] {
+    return files.under(key).filter((state) => isGuardedBy(state.key, key));
+  }
 
   /** What is not stored of the file is laid over the newest version, and stored where it hides that. */
   async function adoptNewest(state: FileState): Promise<void> {

@@ -34,6 +34,11 @@ export class GuardedNames {
   }
 }
 
+/** Whether the key's name is that of the locked file and more, in the same directory. */
+export function isGuardedBy(key: string, locked: string): boolean {
+  return key.length > locked.length && key.startsWith(locked) && !key.includes('/', locked.length);
+}
+
 function split(key: string): { readonly directory: string; readonly name: string } {
   const start = key.lastIndexOf('/', key.length - 2) + 1;
   return { directory: key.slice(0, start), name: key.slice(start) };

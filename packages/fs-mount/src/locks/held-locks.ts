@@ -31,6 +31,12 @@ export class HeldLocks {
     return [...this.#files.values()];
   }
 
+  /** Whether something is true of the key of a file with locks. */
+  some(isTrue: (key: string) => boolean): boolean {
+    for (const { key } of this.#files.keys()) if (isTrue(key)) return true;
+    return false;
+  }
+
   find(state: FileState): FileLocks | undefined {
     return this.#files.get(state);
   }

@@ -166,6 +166,64 @@ t.test('a change that is under way when the lease ends is not made any more', as
   t.equal(await stored(mounts.store, 'f'), 'first');
 });
 
+t.test('what was written beside a file is stored before its lock is given back', async (t) => {
+  await using mounts = await twoMounts();
+  const one = await mounts.program(mounts.a);
+  for (const name of ['f-one', 'f-other']) {
+    await one.take('exclusive');
+    const journal = await mounts.a.fileSystem.create(`/${name}`, 0o644, { writable: true });
+    await journal.write(0, Buffer.from('journal'));
+    if (name === 'f-one') await one.give();
+    else await one.closes();
+    t.equal(await stored(mounts.store, name), 'journal');
+  }
+});
+
+t.test('what lies beside a file whose locks were lost is not changed until it is closed', async (t) => {
+  await using mounts = await twoMounts();
+  const { fileSystem } = mounts.a;
+  const [one, other] = [await mounts.program(mounts.a), await mounts.program(mounts.b)];
+  await one.take('exclusive');
+  const create = (name: string) => fileSystem.create(name, 0o644, { writable: true });
+  const journal = await create('/f-journal');
+  await journal.write(0, Buffer.from('old'));
+  t.equal(await errnoOf(journal.fsync()), 'ok');
+  const unstored = await create('/f-unstored');
+  await unstored.write(0, Buffer.from('never'));
+  mounts.cutRenewals();
+  mounts.store.fail({ call: 'objects.put', code: 'ServiceUnavailable', times: 1e6 });
+  await mounts.clock.advance(PAST_LEASE_MS);
+  mounts.store.heal();
+  t.equal(await other.take('exclusive'), 'ok');
+  t.equal(await errnoOf(fileSystem.unlink('/f-journal')), 'EIO', 'it may be the next holder’s');
+  t.equal(await errnoOf(fileSystem.rename('/f-journal', '/g')), 'EIO');
+  t.equal(await errnoOf(create('/f-new').then((handle) => handle.fsync())), 'EIO');
+  t.equal(await errnoOf(journal.write(0, Buffer.from('late'))), 'EIO');
+  t.equal(await errnoOf(unstored.fsync()), 'EIO');
+  t.equal(
+    await errnoOf(create('/g').then((handle) => handle.fsync())),
+    'ok',
+    'other files are not concerned'
+  );
+  await one.handle.release();
+  await mounts.clock.advance(60_000);
+  t.equal(await stored(mounts.store, 'f-unstored'), undefined);
+  t.equal(await errnoOf(fileSystem.unlink('/f-journal')), 'ok');
+});
+
+t.test('what was being read when the lease ended is not answered', async (t) => {
+  await using mounts = await twoMounts();
+  const one = await mounts.program(mounts.a);
+  await one.take('shared');
+  const held = mounts.store.hold('objects.read');
+  const reading = errnoOf(one.handle.read(0, Buffer.alloc(5)));
+  await settle();
+  mounts.cutRenewals();
+  await mounts.clock.advance(PAST_LEASE_MS);
+  held.release();
+  t.equal(await reading, 'EIO');
+});
+
 t.test('a machine that slept has lost its locks, although its clock stood still', async (t) => {
   await using mounts = await twoMounts();
   const one = await mounts.program(mounts.a);

@@ -9,10 +9,11 @@ import {
 import type { Clock } from '../clock.js';
 import { FileSystemError, isTransient } from '../errno.js';
 import type { FileState } from '../file-state.js';
+import { isGuardedBy } from './guarded-names.js';
 import { type FileLocks, HeldLocks } from './held-locks.js';
 import { Lease } from './lease.js';
-import { leasedStore } from './leased-store.js';
 import { type Lock, LockCaller } from './lock-caller.js';
+import { LostFiles } from './lost-files.js';
 import { Settling } from './settling.js';
 
 export interface LockRequest extends Lock {
@@ -27,7 +28,7 @@ export interface ServerLocksOptions {
   readonly bucket: string;
   readonly clock: Clock;
   readonly newId: () => string;
-  /** Stores what was written to the file so far. */
+  /** Stores what was written to the file so far, and to files beside it. */
   readonly commit: (state: FileState) => Promise<void>;
   /** Makes the file what is stored now: called with the lock held, before its holder is told. */
   readonly refresh: (state: FileState) => Promise<void>;
@@ -59,6 +60,7 @@ export class ServerLocks {
   readonly #options: ServerLocksOptions;
   readonly #lease: Lease;
   readonly #held = new HeldLocks();
+  readonly #lostFiles = new LostFiles();
   readonly #caller: LockCaller;
   readonly #settling: Settling;
   readonly #closing = new AbortController();
@@ -71,11 +73,16 @@ export class ServerLocks {
       ...options,
       isIdle: () => this.#held.isEmpty && this.#pendingCount === 0,
       onForgotten: (graceMs) => this.#reclaimAll(graceMs),
-      onLost: () => void this.#options.onLost(this.#held.clear())
+      onLost: () => void this.#lose(this.#held.clear())
     });
     this.#lease = lease;
     this.#caller = new LockCaller({ ...options, held: this.#held, sessionId: () => lease.sessionId });
     this.#settling = new Settling({ ...options, lease, caller: this.#caller, closing: this.#closing.signal });
+  }
+
+  /** A change of the file was under way when its locks were lost, and may have come to lie in it after that. */
+  async changedTooLate(state: FileState): Promise<void> {
+    await this.#lose([state]);
   }
 
   /** Finds out whether locks were lost by the clock, before anything is done that needs them. */
@@ -139,9 +146,11 @@ export class ServerLocks {
     await this.#end(state, { ...EVERYTHING, owner: flockOwner, space: 'flock' });
   }
 
-  /** For changes of a file that has locks: they are not begun, and end, when these are lost. */
-  storeToCommit(state: FileState): StoreCalls | undefined {
-    return this.#held.find(state) && leasedStore({ ...this.#options, lease: this.#lease });
+  /** The lease that changes of a key rest on: that of a locked file, or beside one. `EIO` beside one whose locks are lost. */
+  findLease(key: string): Lease | undefined {
+    this.check();
+    this.#lostFiles.assertNotBeside(key);
+    return this.#held.some((locked) => key === locked || isGuardedBy(key, locked)) ? this.#lease : undefined;
   }
 
   /** Gives everything back, and ends who waits. */
@@ -210,9 +219,14 @@ export class ServerLocks {
       if (isWriter) await this.#options.commit(state);
     } catch {
       // Closing has told the program already; stored later it could undo what the next holder writes.
-      await this.#options.onLost([state]);
+      await this.#lose([state]);
     }
     await this.#giveBack(state, lock);
+  }
+
+  async #lose(states: readonly FileState[]): Promise<void> {
+    for (const state of states) this.#lostFiles.add(state);
+    await this.#options.onLost(states);
   }
 
   async #giveBack(state: FileState, lock: Lock): Promise<void> {
