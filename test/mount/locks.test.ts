@@ -31,7 +31,7 @@ t.test('locks of two mounts', TEST, async (t) => {
   await t.test('sqlite on both mounts loses and doubles nothing', (t) => sqlite(t, mounts));
 });
 
-async function flocks(t: Test, { a, b }: Mounts): Promise<void> {
+async function flocks(t: Test, { a, b, metrics }: Mounts): Promise<void> {
   await using one = await opened(a('flock'));
   await using other = await opened(b('flock'));
   await using neighbour = await opened(a('flock'));
@@ -48,6 +48,8 @@ async function flocks(t: Test, { a, b }: Mounts): Promise<void> {
   t.equal(await one.does('lockf(f, EX | NB)'), 'ok', 'another kind of lock');
   const script = 'exec 9<>"$0"; if flock -n 9; then echo taken; else echo busy; fi';
   t.equal((await run('sh', ['-c', script, b('flock')])).stdout.trim(), 'busy', 'flock(1)');
+  t.match(await metrics(), /^stampede_locks\{[^}]*\} 2$/m, 'operators see them');
+  t.match(await metrics(), /^stampede_lock_sessions\{[^}]*\} [12]$/m);
 }
 
 async function ranges(t: Test, { a, b }: Mounts): Promise<void> {

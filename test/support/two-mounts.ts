@@ -29,6 +29,7 @@ export async function twoMounts() {
   return {
     a: (path: string) => join(folder.path, 'a', path),
     b: (path: string) => join(folder.path, 'b', path),
+    metrics: async () => await (await fetch(new URL('/metrics', endpoint))).text(),
     process: (name: 'a' | 'b') => mounts[name].process,
     async crashMount(name: 'a' | 'b') {
       await mounts[name].kill();

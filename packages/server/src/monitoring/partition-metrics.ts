@@ -14,7 +14,9 @@ type Name =
   | 'live_bytes'
   | 'stream_bytes'
   | 'stream_extents'
-  | 'compaction_pending_bytes';
+  | 'compaction_pending_bytes'
+  | 'lock_sessions'
+  | 'locks';
 
 const DEFINITIONS: GaugeDefinitions<Name> = {
   partition_serving: ['Whether a range partition of this process serves.', 'partition'],
@@ -28,7 +30,9 @@ const DEFINITIONS: GaugeDefinitions<Name> = {
   live_bytes: ['Bytes of extents that objects and uploads use.', 'partition'],
   stream_bytes: ['Bytes of extents by stream, each extent counted once.', 'partition', 'stream'],
   stream_extents: ['Extents by stream.', 'partition', 'stream'],
-  compaction_pending_bytes: ['To be written again so that mostly unused extents can go.', 'partition']
+  compaction_pending_bytes: ['To be written again so that mostly unused extents can go.', 'partition'],
+  lock_sessions: ['Sessions of those who may hold locks, as mounts do.', 'partition'],
+  locks: ['Separate ranges of files that are locked.', 'partition']
 };
 
 /** The range partitions that this process serves. */
@@ -51,6 +55,8 @@ export class PartitionMetrics {
       gauges.set('commit_log_lag_bytes', measure.logLagBytes, partition);
       gauges.set('live_bytes', measure.liveBytes, partition);
       gauges.set('compaction_pending_bytes', measure.compactionBytes, partition);
+      gauges.set('lock_sessions', measure.lockSessionCount, partition);
+      gauges.set('locks', measure.lockCount, partition);
       for (const [stream, bytes] of Object.entries(measure.streamBytes))
         gauges.set('stream_bytes', bytes, { ...partition, stream });
       for (const [stream, count] of Object.entries(measure.streamExtentCounts))

@@ -1,4 +1,4 @@
-import type { PartitionId } from '../api/index.js';
+import type { LockService, PartitionId } from '../api/index.js';
 import type { LoadedPartition } from './partition-loader.js';
 import type { SpaceKeeper } from './space-keeper.js';
 
@@ -20,16 +20,21 @@ export interface PartitionMeasure {
   readonly streamExtentCounts: Readonly<Record<PartitionStreamName, number>>;
   /** To be written again so that mostly unused extents can go. */
   readonly compactionBytes: number;
+  /** Sessions that may have locks, and separate ranges that are locked. */
+  readonly lockSessionCount: number;
+  readonly lockCount: number;
 }
 
 export interface MeasuredPartition extends LoadedPartition {
   readonly epoch: number;
   readonly space: SpaceKeeper;
+  readonly locks: LockService;
   readonly isFailed: boolean;
 }
 
 export function measurePartition(partitionId: PartitionId, loaded: MeasuredPartition): PartitionMeasure {
-  const { partition, streams, checkpoints, space, epoch, isFailed } = loaded;
+  const { partition, streams, checkpoints, space, locks, epoch, isFailed } = loaded;
+  const { sessions, segments } = locks.counts;
   const bytesOf = (name: PartitionStreamName): number =>
     streams[name].extents().reduce((sum, { length }) => sum + length, 0);
   const countOf = (name: PartitionStreamName): number => streams[name].extents().length;
@@ -43,7 +48,9 @@ export function measurePartition(partitionId: PartitionId, loaded: MeasuredParti
     liveBytes: partition.liveBytes.total(),
     streamBytes: eachStream(bytesOf),
     streamExtentCounts: eachStream(countOf),
-    compactionBytes: space.pendingBytes()
+    compactionBytes: space.pendingBytes(),
+    lockSessionCount: sessions,
+    lockCount: segments
   };
 }
 

@@ -60,6 +60,7 @@ export class LockService {
   }
 
   get counts(): { readonly sessions: number; readonly files: number; readonly segments: number } {
+    this.#expire();
     return { sessions: this.#sessions.size, files: this.#files.count, segments: this.#files.segmentCount };
   }
 
