@@ -57,15 +57,17 @@ export const cacheOptions = {
   cacheSize: value('--cache-size <size>', 'most that it takes (default: 10GiB)', parseCacheSize)
 };
 
+export const locksOption = value(
+  '--locks <where>',
+  'who keeps the locks of programs: local, the kernel, or server, for all mounts with it (default: local)',
+  parseOneOf(LOCKS_OPTIONS)
+);
+
 /** How a drive shows the bucket. */
 export const driveOptions = {
   driver: driverOption,
   ...cacheOptions,
-  locks: value(
-    '--locks <where>',
-    'who keeps the locks of programs: local, the kernel, or server, for all mounts with it (default: local)',
-    parseOneOf(LOCKS_OPTIONS)
-  ),
+  locks: locksOption,
   allowOther: { flags: '--allow-other', description: 'let other users in', defaultValue: false },
   uid: value('--uid <number>', 'owner of what has none in the store (default: you)', parseId),
   gid: value('--gid <number>', 'group of what has none in the store (default: yours)', parseId),

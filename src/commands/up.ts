@@ -1,7 +1,7 @@
 import { access, constants } from 'node:fs/promises';
 import { relative } from 'node:path';
 import { isStoreError } from '@stampede/client';
-import { type DriverName, FileSystemError } from '@stampede/fs-mount';
+import { type DriverName, FileSystemError, type LocksOption } from '@stampede/fs-mount';
 import { asText, defineCommand, value, valueOr } from '../command.js';
 import type { CommandContext } from '../command-context.js';
 import { DEFAULT_DATA_DIRECTORY } from '../config.js';
@@ -11,7 +11,7 @@ import { openDrive } from '../drive.js';
 import { type Log, openLog } from '../log.js';
 import { parseNodeCount, parseOneOf, parsePort } from '../option-values.js';
 import { readyText } from '../ready-text.js';
-import { cacheOptions, cacheSettings, driverOption, jsonOption } from '../shared-options.js';
+import { cacheOptions, cacheSettings, driverOption, jsonOption, locksOption } from '../shared-options.js';
 import type { RunningStamp, StampStartOptions } from '../stamp-start.js';
 import { CommandError } from '../usage-error.js';
 
@@ -37,6 +37,7 @@ export const up = defineCommand({
     ),
     driver: driverOption,
     ...cacheOptions,
+    locks: locksOption,
     port: valueOr('--port <number>', 'where it listens; 0 takes a free one', {
       parse: parsePort,
       otherwise: DEFAULT_PORT
@@ -55,7 +56,7 @@ export const up = defineCommand({
   },
   example: 'up --mount ./drive',
   async run(context, _parameters, options) {
-    const { data, mount, driver, port, host, nodes, durability, json } = options;
+    const { data, mount, driver, locks, port, host, nodes, durability, json } = options;
     const { world, output, shutdown, signal } = context;
     const directory = context.localPath(data);
     const driveDirectory = mount === undefined ? undefined : context.localPath(mount);
@@ -70,7 +71,7 @@ export const up = defineCommand({
     const mounted =
       driveDirectory === undefined
         ? undefined
-        : await mountDrive(context, { stamp, directory: driveDirectory, driver, cache, logger });
+        : await mountDrive(context, { stamp, directory: driveDirectory, driver, locks, cache, logger });
     if (signal.aborted) return;
     const { endpoint } = stamp;
     if (json) {
@@ -136,6 +137,7 @@ interface DriveRequest {
   readonly stamp: RunningStamp;
   readonly directory: string;
   readonly driver: DriverName | undefined;
+  readonly locks: LocksOption | undefined;
   readonly cache: ReturnType<typeof cacheSettings>;
   readonly logger: Log;
 }
@@ -143,7 +145,7 @@ interface DriveRequest {
 /** @returns Whether it is mounted: where the machine cannot, the store serves without, and says so. */
 async function mountDrive(
   context: CommandContext,
-  { stamp, directory, driver, cache, logger }: DriveRequest
+  { stamp, directory, driver, locks, cache, logger }: DriveRequest
 ): Promise<boolean> {
   const { world, output, signal } = context;
   try {
@@ -165,7 +167,8 @@ async function mountDrive(
       bucket: DRIVE_BUCKET,
       directory,
       ...cache,
-      ...(driver !== undefined && { driver })
+      ...(driver !== undefined && { driver }),
+      ...(locks !== undefined && { locks })
     });
     void drive.ended.then(() => {
       if (!signal.aborted)

@@ -1,10 +1,12 @@
 import { execFile } from 'node:child_process';
 import { mkdir, rename, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { promisify } from 'node:util';
 import t from 'tap';
 import { withoutDrive } from '../support/drive-process.js';
 import { Locker } from '../support/locker.js';
 import { missingOf } from '../support/needs.js';
+import { scratch, startMount, startStore } from '../support/store-process.js';
 import { opened, type TwoMounts, twoMounts } from '../support/two-mounts.js';
 
 /* Locks of programs on two mounts of one store, each a process of its own, with --locks=server. */
@@ -29,6 +31,23 @@ t.test('locks of two mounts', TEST, async (t) => {
   );
   await t.test('locks go with a file that is renamed or removed', (t) => followsNames(t, mounts));
   await t.test('sqlite on both mounts loses and doubles nothing', (t) => sqlite(t, mounts));
+});
+
+t.test('a drive of the store’s own process shares its locks too', TEST, async (t) => {
+  using folder = scratch();
+  const at = (name: string) => join(folder.path, name);
+  const options = { data: at('data'), driver: 'linux', locks: 'server' } as const;
+  await using store = await startStore({ ...options, mount: at('own') });
+  const { endpoint } = store;
+  await using _mount = await startMount({ ...options, endpoint, bucket: 'drive', directory: at('other') });
+  await using one = await opened(at('own/f'));
+  await using other = await opened(at('other/f'));
+  t.equal(await one.does('lockf(f, EX | NB)'), 'ok');
+  t.equal(await one.does('os.pwrite(f, b"mine", 0)'), '4');
+  t.equal(await other.does('lockf(f, EX | NB)'), 'EAGAIN');
+  t.equal(await one.does('lockf(f, UN)'), 'ok');
+  t.equal(await other.does('lockf(f, EX | NB)'), 'ok');
+  t.equal(await other.does('os.pread(f, 9, 0)'), "b'mine'");
 });
 
 async function flocks(t: Test, { a, b, metrics }: Mounts): Promise<void> {

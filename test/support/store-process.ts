@@ -33,6 +33,7 @@ export interface StoreProcessOptions {
   readonly mount?: string;
   /** Of the mount. */
   readonly driver?: string;
+  readonly locks?: 'local' | 'server';
   readonly cacheDirectory?: string;
   readonly durability?: 'sync' | 'os';
   readonly nodes?: number;
@@ -44,6 +45,7 @@ export async function startStore(options: StoreProcessOptions): Promise<StorePro
   const args = ['up', '--data', options.data, '--port', String(port)];
   if (options.mount) args.push('--mount', options.mount);
   if (options.driver) args.push('--driver', options.driver);
+  if (options.locks) args.push('--locks', options.locks);
   if (options.cacheDirectory) args.push('--cache-dir', options.cacheDirectory);
   if (options.durability) args.push('--durability', options.durability);
   if (options.nodes) args.push('--nodes', String(options.nodes));
