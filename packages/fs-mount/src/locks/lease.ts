@@ -28,6 +28,7 @@ export class Lease {
   readonly #closing = new AbortController();
   #sessionId: string;
   #leaseMs = 0;
+  #incarnation: string | undefined;
   #lost = new AbortController();
   #endsAtMs = Number.NEGATIVE_INFINITY;
   /** The same by the wall clock, which goes on while the machine sleeps. */
@@ -93,15 +94,18 @@ export class Lease {
     const askedAtMs = clock.monotonicMs();
     const askedAtWallMs = clock.nowMs();
     const deadlineMs = this.#isOpen ? Math.max(1, this.#endsAtMs - askedAtMs) : undefined;
-    const { leaseMs, isNew, graceMs } = await store.locks.renew(
+    const { leaseMs, incarnation, graceMs } = await store.locks.renew(
       { bucket, sessionId },
       { signal: this.#closing.signal, ...(deadlineMs !== undefined && { deadlineMs }) }
     );
     this.check();
     // It was lost meanwhile, or closed.
     if (this.#sessionId !== sessionId || this.#closing.signal.aborted) return;
-    if (isNew && this.#isOpen && !isIdle() && !(await onForgotten(graceMs))) return this.#lose();
+    const isForgotten = this.#isOpen && incarnation !== this.#incarnation;
+    // Kept as it is until everything is claimed, so that the next renewal goes on where this one fails.
+    if (isForgotten && !isIdle() && !(await onForgotten(graceMs))) return this.#lose();
     if (this.#sessionId !== sessionId) return;
+    this.#incarnation = incarnation;
     this.#leaseMs = leaseMs;
     this.#endsAtMs = askedAtMs + leaseMs;
     this.#endsAtWallMs = askedAtWallMs + leaseMs;

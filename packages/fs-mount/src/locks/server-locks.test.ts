@@ -1,4 +1,4 @@
-import { LockService, type StoreCalls } from '@stampede/server/api';
+import { LockService, type StoreCalls, StoreError } from '@stampede/server/api';
 import t from 'tap';
 import type { BucketFileSystem } from '../bucket-file-system.js';
 import type { FileHandle } from '../file-handle.js';
@@ -308,9 +308,11 @@ t.test('a session that nobody needs is ended, and begun again', async (t) => {
   t.equal(await one.write('mine!'), 'ok', 'what is held is');
 });
 
-t.test(
-  'locks are claimed from a store that was started anew, and given back if they were meanwhile',
-  async (t) => {
+/** What happens to the first renewal, or to the first claim, after a new start of the store. */
+const TROUBLES = [{ name: 'calm' }, { name: 'renew', isDone: true }, { name: 'acquire', isDone: false }];
+
+for (const trouble of TROUBLES)
+  t.test(`locks are claimed from a store that was started anew: ${trouble.name}`, async (t) => {
     await using mounts = await twoMounts();
     const { clock, store } = mounts;
     const [one, neighbour] = [await mounts.program(mounts.a), await mounts.program(mounts.a, 'q')];
@@ -318,22 +320,33 @@ t.test(
     await one.take('exclusive');
     await neighbour.take('exclusive', { start: 200, end: 300 });
     const anew = new LockService({ clock, lifeId: 'next', mayHaveBefore: true, leaseMs: LEASE_MS });
-    Object.assign(store.observed.locks, callsOf(anew));
+    Object.assign(store.observed.locks, callsOf(anew, trouble));
+    await clock.advance(LEASE_MS / 2);
     const waiting = other.take('exclusive', { start: 200, end: 300, wait: true });
     await clock.advance(1000);
-    t.equal(await neighbour.give({ start: 200, end: 300 }), 'ok');
+    t.equal(await neighbour.give({ start: 200, end: 300 }), 'ok', 'given back while they are claimed');
     await clock.advance(2 * LEASE_MS);
     t.equal(await waiting, 'ok');
     t.equal(await other.take('shared'), 'EAGAIN', 'it is still held');
     t.equal(await one.write('mine!'), 'ok');
     t.equal(await errnoOf(one.handle.fsync()), 'ok');
-  }
-);
+  });
 
-function callsOf(locks: LockService): StoreCalls['locks'] {
+function callsOf(
+  locks: LockService,
+  trouble: { readonly name: string; readonly isDone?: boolean }
+): StoreCalls['locks'] {
+  let isOver = false;
+  const troubled = async <Result>(name: string, run: () => Result | Promise<Result>): Promise<Result> => {
+    const isHit = !isOver && name === trouble.name;
+    if (isHit) isOver = true;
+    const result = isHit && !trouble.isDone ? undefined : await run();
+    if (isHit) throw new StoreError('ServiceUnavailable', `${name} fails in this test`);
+    return result!;
+  };
   return {
-    renew: async (input) => locks.renew(input),
-    acquire: async (input, options) => await locks.acquire(input, options),
+    renew: (input) => troubled('renew', () => locks.renew(input)),
+    acquire: (input, options) => troubled('acquire', () => locks.acquire(input, options)),
     release: async (input) => locks.release(input),
     find: async (input) => locks.find(input),
     end: async (input) => locks.end(input)

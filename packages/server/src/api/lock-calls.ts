@@ -10,8 +10,8 @@ import { bucketNameSchema, keySchema } from './schemas.js';
 
 export interface LockCalls {
   /**
-   * Opens a session, or keeps it for another `leaseMs` from when the call was made. `isNew`: nothing is held by it, whatever
-   * was before; what was may be claimed again while `graceMs` is not 0.
+   * Opens a session, or keeps it for another `leaseMs` from when the call was made. With another `incarnation` than before
+   * nothing is held by it any more; what was may be claimed again while `graceMs` is not 0.
    */
   renew(input: RenewLocksInput, options?: CallOptions): Promise<RenewLocksResult>;
   /**
@@ -90,7 +90,8 @@ export type LockSpaceName = AcquireLockInput['space'];
 
 export interface RenewLocksResult {
   readonly leaseMs: number;
-  readonly isNew: boolean;
+  /** Names this life of the session: never told twice, so that an answer that got lost is not missed. */
+  readonly incarnation: string;
   /** For how long locks of before are taken up again, and no others. */
   readonly graceMs: number;
 }

@@ -42,17 +42,20 @@ const EVERYTHING = { start: 0, end: Number.POSITIVE_INFINITY };
  */
 export class LockService {
   readonly #clock: LockClock;
+  readonly #lifeId: string;
   readonly #leaseMs: number;
   readonly #graceEndsAtMs: number;
   readonly #files: LockedFiles;
   readonly #sessions = new Map<string, LockSession>();
   readonly #closing = new AbortController();
+  #incarnationCount = 0;
   /** No session ends before. */
   #expiryAtMs = Number.POSITIVE_INFINITY;
 
   constructor({ clock, lifeId, mayHaveBefore, leaseMs = LIMITS.lockLeaseMs }: LockServiceOptions) {
     this.#clock = clock;
     this.#leaseMs = leaseMs;
+    this.#lifeId = lifeId;
     this.#files = new LockedFiles(lifeId);
     this.#graceEndsAtMs = mayHaveBefore
       ? clock.monotonicMs() + leaseMs * EXPIRY_SHARE
@@ -73,10 +76,11 @@ export class LockService {
         retryAfterMs: 1000
       });
     const expiresAtMs = this.#clock.monotonicMs() + this.#leaseMs * EXPIRY_SHARE;
-    if (known) known.expiresAtMs = expiresAtMs;
-    else this.#sessions.set(id, new LockSession(id, expiresAtMs));
+    const session = known ?? new LockSession(id, `${this.#lifeId}-${++this.#incarnationCount}`, expiresAtMs);
+    session.expiresAtMs = expiresAtMs;
+    this.#sessions.set(id, session);
     this.#expiryAtMs = Math.min(this.#expiryAtMs, expiresAtMs);
-    return { leaseMs: this.#leaseMs, isNew: !known, graceMs: this.#graceMs };
+    return { leaseMs: this.#leaseMs, incarnation: session.incarnation, graceMs: this.#graceMs };
   }
 
   async acquire(

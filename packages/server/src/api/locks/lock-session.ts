@@ -10,6 +10,7 @@ interface SessionWaiting extends Waiting {
 /** What one session has, on the side of whoever serves it. */
 export class LockSession {
   readonly id: string;
+  readonly incarnation: string;
   /** In monotonic time. */
   expiresAtMs: number;
   /** Files in which it has locks, or waits for some. */
@@ -18,8 +19,9 @@ export class LockSession {
   readonly #waitingByOwner = new Map<LockOwner, Set<SessionWaiting>>();
   #settledSequence = -1;
 
-  constructor(id: string, expiresAtMs: number) {
+  constructor(id: string, incarnation: string, expiresAtMs: number) {
     this.id = id;
+    this.incarnation = incarnation;
     this.expiresAtMs = expiresAtMs;
   }
 
