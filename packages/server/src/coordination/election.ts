@@ -1,22 +1,13 @@
-import { isStoreError, StoreError } from '../api/index.js';
+import { StoreError } from '../api/index.js';
 import type { Clock } from '../platform/index.js';
-import type {
-  CampaignOptions,
-  LeaderEntry,
-  Leadership,
-  MetaCallOptions,
-  MetaEntry,
-  MetaStore
-} from './meta-store.js';
+import type { CampaignOptions, LeaderEntry, Leadership, MetaCallOptions, MetaEntry } from './meta-store.js';
+import { type ElectionStore, type RowProof, SteadyStore } from './steady-store.js';
 
 /*
  * Elections on nothing but the contract of MetaStore. Each candidate puts one key with its lease; the key that was
  * created first leads, so candidates are served in order, and the revision of its creation is the epoch. The key is
  * never written again: its revision proves the leadership in a compare.
  */
-
-/** What an election needs of the store. */
-export type ElectionStore = Pick<MetaStore, 'find' | 'range' | 'transact' | 'watch'>;
 
 export interface Candidacy extends CampaignOptions {
   readonly election: string;
@@ -26,7 +17,6 @@ export interface Candidacy extends CampaignOptions {
   readonly clock: Clock;
 }
 
-const RETRY_MS = 200;
 const LEAVE_MS_MAX = 1000;
 
 /**
@@ -39,7 +29,7 @@ export async function campaign(store: ElectionStore, candidacy: Candidacy): Prom
   const ended = AbortSignal.any([lease.lost, signal]);
   const key = electionPrefix(candidacy.election) + candidacy.campaignId;
   if (ended.aborted) throw endOfCampaign(candidacy);
-  const steady = steadyStore(store, candidacy.clock, ended);
+  const steady = new SteadyStore(store, candidacy.clock, ended);
   const entering = enter(steady, key, candidacy);
   let isEntered = false;
   try {
@@ -92,29 +82,6 @@ function firstCreated(entries: readonly MetaEntry[]): MetaEntry | undefined {
   return first;
 }
 
-/**
- * Tries again what the store cannot do now, until `ended`. Only for what may be done twice: a campaign that gave up on a
- * failure would leave its key before that of its next try, for as long as the lease lives.
- */
-function steadyStore(store: ElectionStore, clock: Clock, ended: AbortSignal): ElectionStore {
-  const persist = async <Result>(run: () => Promise<Result>): Promise<Result> => {
-    for (;;) {
-      try {
-        return await run();
-      } catch (error) {
-        if (!isStoreError(error) || error.traits.retry !== 'later' || ended.aborted) throw error;
-      }
-      await clock.sleep(RETRY_MS, ended).catch(() => undefined);
-    }
-  };
-  return {
-    find: (key) => persist(() => store.find(key, { signal: ended })),
-    range: (prefix) => persist(() => store.range(prefix, { signal: ended })),
-    transact: (transaction) => persist(() => store.transact(transaction)),
-    watch: (prefix, options) => store.watch(prefix, options)
-  };
-}
-
 /** The answer, or a rejection when `ended` aborts first. */
 function orEnded<Result>(answer: Promise<Result>, ended: AbortSignal): Promise<Result> {
   return new Promise((resolve, reject) => {
@@ -125,7 +92,7 @@ function orEnded<Result>(answer: Promise<Result>, ended: AbortSignal): Promise<R
 }
 
 /** Puts the key of the campaign; returns the revision. */
-async function enter(store: ElectionStore, key: string, { candidate, lease }: Candidacy): Promise<number> {
+async function enter(store: SteadyStore, key: string, { candidate, lease }: Candidacy): Promise<number> {
   const value = Buffer.from(candidate);
   const put = await store.transact({
     compares: [{ key, revision: 0 }],
@@ -139,7 +106,7 @@ async function enter(store: ElectionStore, key: string, { candidate, lease }: Ca
 }
 
 /** Resolves when the key was created first among its siblings, or when `ended`. */
-async function waitForTurn(store: ElectionStore, key: string, ended: AbortSignal): Promise<void> {
+async function waitForTurn(store: SteadyStore, key: string, ended: AbortSignal): Promise<void> {
   const prefix = key.slice(0, key.lastIndexOf('/') + 1);
   while (!ended.aborted) {
     const { entries, revision } = await store.range(prefix);
@@ -147,40 +114,17 @@ async function waitForTurn(store: ElectionStore, key: string, ended: AbortSignal
       throw new StoreError('StaleEpoch', `The campaign ${key} is gone: its lease ended. Grant a new one.`);
     }
     if (firstCreated(entries)?.key === key) return;
-    await waitForDelete(store, { prefix, afterRevision: revision, signal: ended });
+    await store.untilWorthReading(prefix, revision);
   }
 }
 
-interface DeleteWait {
-  readonly prefix: string;
-  readonly afterRevision: number;
-  readonly signal: AbortSignal;
-}
-
-/** Resolves at the next delete under the prefix, or when aborted, or when only reading again can tell. */
-async function waitForDelete(
-  store: ElectionStore,
-  { prefix, afterRevision, signal }: DeleteWait
-): Promise<void> {
-  try {
-    for await (const change of store.watch(prefix, { afterRevision, signal }))
-      if (change.type === 'delete') return;
-  } catch (error) {
-    if (!isStoreError(error, 'MetaCompacted')) throw error;
-  }
-}
-
-function lead(
-  store: ElectionStore,
-  proof: { readonly key: string; readonly revision: number },
-  { lease, clock }: Candidacy
-): Leadership {
+function lead(store: ElectionStore, proof: RowProof, { lease, clock }: Candidacy): Leadership {
   const end = new AbortController();
   const lost = AbortSignal.any([lease.lost, end.signal]);
-  void waitForLoss(steadyStore(store, clock, lost), proof, lost).then(
+  // A leader that cannot find out whether it is deposed ends as well: else it would stay one in its own eyes only, for good.
+  new SteadyStore(store, clock, lost).untilRowGone(proof).then(
     () => end.abort(lostError(proof.key)),
-    // The store cannot be asked: the lease says when to stop, and the proof fences every transaction.
-    () => undefined
+    (cause: unknown) => end.abort(lostError(proof.key, cause))
   );
   return {
     epoch: proof.revision,
@@ -191,22 +135,6 @@ function lead(
       await store.transact({ compares: [], deletes: [proof.key] });
     }
   };
-}
-
-/** Resolves when the proof is gone or the leadership has ended otherwise. */
-async function waitForLoss(
-  store: ElectionStore,
-  proof: { readonly key: string; readonly revision: number },
-  lost: AbortSignal
-): Promise<void> {
-  let afterRevision = proof.revision;
-  while (!lost.aborted) {
-    await waitForDelete(store, { prefix: proof.key, afterRevision, signal: lost });
-    if (lost.aborted) return;
-    const { entries, revision } = await store.range(proof.key);
-    if (!entries.some((entry) => entry.key === proof.key && entry.revision === proof.revision)) return;
-    afterRevision = revision;
-  }
 }
 
 function endOfCampaign({ lease, election, signal }: Candidacy): StoreError {
@@ -221,9 +149,10 @@ function endOfCampaign({ lease, election, signal }: Candidacy): StoreError {
   });
 }
 
-function lostError(key: string): StoreError {
+function lostError(key: string, cause?: unknown): StoreError {
   return new StoreError(
     'StaleEpoch',
-    `The leadership ${key} has ended. Stop acting on it; campaign again to lead.`
+    `The leadership ${key} has ended. Stop acting on it; campaign again to lead.`,
+    { cause }
   );
 }

@@ -1,6 +1,7 @@
 import { z } from 'zod';
-import { faultDomain, type MemberId, memberId } from '../api/index.js';
+import { faultDomain, type MemberId, memberId, StoreError } from '../api/index.js';
 import type { MetaEntry, MetaLease, MetaStore } from './meta-store.js';
+import type { RowProof } from './steady-store.js';
 
 /*
  * The processes of a stamp that are there now: rows members/<id> of the meta store, JSON, which vanish with the lease of
@@ -25,17 +26,45 @@ export interface Member extends Omit<z.infer<typeof rowSchema>, 'roles'> {
   readonly revision: number;
 }
 
-/** Says that a member is there, until its lease ends. An earlier life of the same member is replaced. */
+export interface JoinOptions {
+  readonly lease: MetaLease;
+  /** The row of another process under the same name stays: this one was here before, and does not take its name again. */
+  readonly yields: boolean;
+}
+
+/**
+ * Says that a member is there, until its lease ends. An earlier life of the same member is replaced.
+ *
+ * @returns Its row.
+ * @throws StoreError `ServiceUnavailable` when another process is this member now.
+ */
 export async function putMember(
   meta: MetaStore,
   { memberId, ...row }: Omit<Member, 'revision'>,
-  lease: MetaLease
-): Promise<void> {
+  { lease, yields }: JoinOptions
+): Promise<RowProof> {
+  const key = MEMBER_PREFIX + memberId;
   const value = Buffer.from(JSON.stringify(row));
-  await meta.transact({
-    compares: [],
-    puts: [{ key: MEMBER_PREFIX + memberId, value, leaseId: lease.leaseId }]
-  });
+  const compares = yields ? [{ key, revision: await findOwnRevision(meta, key, row.address) }] : [];
+  const put = await meta.transact({ compares, puts: [{ key, value, leaseId: lease.leaseId }] });
+  if (put.committed) return { key, revision: put.revision };
+  throw new StoreError('ServiceUnavailable', `The row of member ${memberId} changed meanwhile. Try again.`);
+}
+
+/** Of the row that this process left, 0 when there is none. */
+async function findOwnRevision(meta: MetaStore, key: string, address: string): Promise<number> {
+  const entry = await meta.find(key);
+  const other = entry && decodeMember(entry);
+  if (other && other.address !== address) throw nameTaken(other);
+  return entry?.revision ?? 0;
+}
+
+function nameTaken({ memberId, address }: Member): StoreError {
+  const advice = 'Stop one of the two, or give each its own name.';
+  return new StoreError(
+    'ServiceUnavailable',
+    `Another process at ${address} is member ${memberId} now. ${advice}`
+  );
 }
 
 /** Removes a member that is known to be gone, before its lease ends; another life of it stays. */

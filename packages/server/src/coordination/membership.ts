@@ -2,6 +2,7 @@ import type { MemberId } from '../api/index.js';
 import type { Clock } from '../platform/index.js';
 import { type Member, putMember } from './member-table.js';
 import type { MetaLease, MetaStore } from './meta-store.js';
+import { type RowProof, SteadyStore } from './steady-store.js';
 
 export interface MembershipOptions {
   readonly meta: MetaStore;
@@ -66,25 +67,45 @@ export class Membership {
   }
 
   async #begin(): Promise<void> {
-    const { meta, clock, member, timeToLiveMs = TIME_TO_LIVE_MS } = this.#options;
-    const { signal } = this.#closing;
-    const lease = await meta.grantLease(timeToLiveMs, { signal });
-    await putMember(meta, member, lease);
-    this.#lease = lease;
-    const life = {
-      over: lease.lost,
-      isOver: () => lease.lost.aborted || clock.monotonicMs() >= lease.deadlineMonotonicMs()
-    };
-    this.#life = life;
-    for (const resolve of this.#waiters) resolve(life);
+    const { meta, member, timeToLiveMs = TIME_TO_LIVE_MS } = this.#options;
+    const lease = await meta.grantLease(timeToLiveMs, { signal: this.#closing.signal });
+    try {
+      const row = await putMember(meta, member, { lease, yields: this.#life !== undefined });
+      this.#lease = lease;
+      this.#life = this.#beginLife(lease, row);
+    } catch (error) {
+      // With it goes a row that may have been put after all.
+      this.#giveUp(lease);
+      throw error;
+    }
+    for (const resolve of this.#waiters) resolve(this.#life);
     this.#waiters.clear();
+  }
+
+  /** It ends with the lease, or when others took the member for gone and removed its row. */
+  #beginLife(lease: MetaLease, row: RowProof): MemberLife {
+    const { meta, clock } = this.#options;
+    const gone = new AbortController();
+    const over = AbortSignal.any([lease.lost, gone.signal]);
+    const end = (): void => gone.abort();
+    // Also when it cannot be read: then joining again tells why.
+    new SteadyStore(meta, clock, AbortSignal.any([over, this.#closing.signal]))
+      .untilRowGone(row)
+      .then(end, end);
+    return { over, isOver: () => over.aborted || clock.monotonicMs() >= lease.deadlineMonotonicMs() };
+  }
+
+  /** Not waited for: it is not kept alive any more, so it runs out where it cannot be revoked. */
+  #giveUp(lease: MetaLease): void {
+    if (!lease.lost.aborted) lease.revoke().catch(() => undefined);
   }
 
   async #keep(): Promise<void> {
     const { clock, onTrouble } = this.#options;
     const { signal } = this.#closing;
     while (!signal.aborted) {
-      await aborted(AbortSignal.any([this.#lease!.lost, signal]));
+      await aborted(AbortSignal.any([this.#life!.over, signal]));
+      if (!signal.aborted) this.#giveUp(this.#lease!);
       for (let isBack = false; !isBack && !signal.aborted; ) {
         try {
           await this.#begin();
