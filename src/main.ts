@@ -3,7 +3,7 @@ import { dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { setFlagsFromString } from 'node:v8';
 import { createStoreClient } from '@stampede/client';
-import { findMount, mount, unmountDirectory } from '@stampede/fs-mount';
+import { askMount, findMount, mount, unmountDirectory } from '@stampede/fs-mount';
 import { commands } from './commands/index.js';
 import { readEnvironment } from './config.js';
 import { runProgram } from './program.js';
@@ -65,6 +65,7 @@ function systemWorld(words: readonly string[]): World {
     startServer: async (options) => (await import('./server/start-configured.js')).startConfigured(options),
     mount,
     findMount,
+    askMount,
     unmount: unmountDirectory,
     startDaemon: (request) => startDaemon({ program: fileURLToPath(import.meta.url), words }, request),
     reportReady: process.env[DAEMON_VARIABLE] === undefined ? undefined : reportReady,

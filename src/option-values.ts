@@ -4,6 +4,8 @@ const PORT_MAX = 65_535;
 const ID_MAX = 0xffff_fffe;
 const JOBS_MAX = 256;
 const NODES_MAX = 64;
+/** What a timer can wait. */
+const SECONDS_MAX = 2_000_000;
 
 export function parsePort(text: string): number {
   return parseInteger(text, { what: 'port', min: 0, max: PORT_MAX });
@@ -21,6 +23,11 @@ export function parseNodeCount(text: string): number {
 /** A number of something that is counted from 0. */
 export function parseCount(text: string): number {
   return parseInteger(text, { what: 'count', min: 0, max: Number.MAX_SAFE_INTEGER });
+}
+
+/** A duration in whole seconds; gives milliseconds. */
+export function parseSeconds(text: string): number {
+  return 1000 * parseInteger(text, { what: 'number of seconds', min: 1, max: SECONDS_MAX });
 }
 
 /** How many things to do at once. */

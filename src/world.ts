@@ -1,6 +1,13 @@
 import type { Readable, Writable } from 'node:stream';
 import type { StoreClient } from '@stampede/client';
-import type { Mount, MountEntry, MountOptions } from '@stampede/fs-mount';
+import type {
+  AskMountOptions,
+  Mount,
+  MountAnswer,
+  MountEntry,
+  MountOptions,
+  MountQuestion
+} from '@stampede/fs-mount';
 import type { Connection, Environment } from './config.js';
 import type { LogStream } from './log.js';
 import type { StartConfigured } from './server/start-configured.js';
@@ -28,6 +35,11 @@ export interface World {
   readonly startServer: StartConfigured;
   readonly mount: (options: MountOptions) => Promise<Mount>;
   readonly findMount: (directory: string) => Promise<MountEntry | undefined>;
+  readonly askMount: (
+    directory: string,
+    question: MountQuestion,
+    options: AskMountOptions
+  ) => Promise<MountAnswer>;
   readonly unmount: (directory: string, options: { readonly lazy: boolean }) => Promise<void>;
   /** Runs the same command line once more, in the background. */
   readonly startDaemon: (request: DaemonRequest) => Promise<DaemonStart>;

@@ -9,6 +9,10 @@ import { connectionOptions, driveOptions, driveSettings, jsonOption } from '../s
 import { parseStorePath } from '../store-path.js';
 import { CommandError, UsageError } from '../usage-error.js';
 
+/** A store that is away is an error after a minute; a large disk cache takes a while to be looked through. */
+const READY_MS_MAX = 300_000;
+const END_MS_MAX = 10_000;
+
 export const mount = defineCommand({
   name: 'mount',
   parameters: '<bucket[/prefix]> <dir>',
@@ -111,7 +115,12 @@ async function startInBackground(
   }
 ): Promise<void> {
   const { directory, what, files } = drive;
-  const started = await world.startDaemon({ logFile: files.logFile!, signal });
+  const started = await world.startDaemon({
+    logFile: files.logFile!,
+    signal,
+    readyMsMax: READY_MS_MAX,
+    endMsMax: END_MS_MAX
+  });
   if (started.type === 'failed') {
     if (started.exitCode === 2) throw new UsageError(started.message);
     throw new CommandError(started.message);

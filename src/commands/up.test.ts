@@ -1,4 +1,4 @@
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { StoreError } from '@stampede/client';
 import { memoryStore } from '@stampede/client/testing';
 import { FileSystemError, type Mount, type MountOptions } from '@stampede/fs-mount';
@@ -289,33 +289,6 @@ t.test('mount ends when somebody unmounts it, once everything is stored', async 
   t.equal(code, 0);
   t.match(JSON.parse(stdout), { bucket: 'photos', prefix: '', mount: fixture.world.path('m') });
   t.equal(fixture.events.at(-1), 'drive closed');
-});
-
-t.test('umount unmounts drives, and nothing else', async (t) => {
-  const unmounted: unknown[] = [];
-  using world = new TestWorld({
-    world: {
-      findMount: async (directory) =>
-        directory.endsWith('/drive')
-          ? { type: 'fuse.stampede', source: 'stampede:drive/', device: '0:40' }
-          : directory.endsWith('/disk')
-            ? { type: 'ext4', source: '/dev/sda1', device: '8:1' }
-            : undefined,
-      unmount: async (directory, options) => {
-        unmounted.push([directory, options]);
-      }
-    }
-  });
-  mkdirSync(world.path('drive'));
-  t.match(await world.run('umount', 'drive/'), { code: 0, stderr: '' });
-  t.match(await world.run('umount', '-f', 'drive'), { code: 0 });
-  t.same(unmounted, [
-    [world.path('drive'), { lazy: false }],
-    [world.path('drive'), { lazy: true }]
-  ]);
-  t.match(await world.run('umount', 'disk'), { code: 1, stderr: /is no drive of Stampede, but \/dev\/sda1/ });
-  t.match(await world.run('umount', 'none'), { code: 1, stderr: /nothing is mounted at/ });
-  t.equal(unmounted.length, 2);
 });
 
 /** As the README shows it. */

@@ -93,6 +93,7 @@ export class TestWorld implements Disposable {
       startServer: unexpected('a server'),
       mount: unexpected('a mount'),
       findMount: async () => undefined,
+      askMount: unexpected('a question to a mount'),
       unmount: unexpected('an unmount'),
       startDaemon: unexpected('a daemon'),
       reportReady: undefined,

@@ -7,6 +7,7 @@ export { DRIVER_NAMES, type DriverName } from './drivers/choose-driver.js';
 export type { Driver, DriverOptions, MountedDirectory } from './drivers/driver.js';
 export { fuseNativeDriver } from './drivers/fuse-native.js';
 export { linuxDriver, whyNoLinuxDriver } from './drivers/linux.js';
+export { type AskMountOptions, askMount, type MountAnswer, type MountQuestion } from './drivers/ask-mount.js';
 export { findMount, type MountEntry, unmountDirectory } from './drivers/mount-table.js';
 export type { NamedEntry } from './entries.js';
 export { ERRNO, ERRNO_BY_CODE, FileSystemError, findErrno } from './errno.js';

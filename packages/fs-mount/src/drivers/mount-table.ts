@@ -1,14 +1,16 @@
-import { execFile } from 'node:child_process';
-import { mkdir, readdir, readFile, readlink, realpath, statfs } from 'node:fs/promises';
+import { mkdir, readdir, readFile, readlink, realpath } from 'node:fs/promises';
 import { join, parse, resolve } from 'node:path';
-import { promisify } from 'node:util';
 import { FileSystemError } from '../errno.js';
+import { askMount } from './ask-mount.js';
+import { runBounded } from './run-bounded.js';
 
-const run = promisify(execFile);
-const ANSWER_TIMEOUT_MS = 3000;
+const ANSWER_MS_MAX = 3000;
+const UNMOUNT_MS_MAX = 20_000;
 const LINK_COUNT_MAX = 40;
 
 export interface MountEntry {
+  /** Of the mount point, without symbolic links. */
+  readonly path: string;
   /** Of a drive: `stampede:BUCKET/PREFIX`. */
   readonly source: string;
   readonly type: string;
@@ -30,13 +32,18 @@ export async function mountPathOf(directory: string, linkCountMax = LINK_COUNT_M
 
 /** What is mounted on exactly this directory. Never touches the directory, which may not answer. */
 export async function findMount(directory: string): Promise<MountEntry | undefined> {
-  const path = await mountPathOf(directory);
-  const table = await readFile('/proc/self/mountinfo', 'utf8').catch(() => '');
+  const table = (await readFile('/proc/self/mountinfo', 'utf8').catch(() => '')).split('\n');
+  // Also what is above may not answer: a path that is in the table as it is need not be looked at.
+  const listed = resolve(directory);
+  return entryOf(table, listed) ?? entryOf(table, await mountPathOf(listed));
+}
+
+function entryOf(table: readonly string[], path: string): MountEntry | undefined {
   // Of several on one directory the last one is seen.
-  const line = table.split('\n').findLast((one) => unescapeOctal(one.split(' ')[4] ?? '') === path);
+  const line = table.findLast((one) => unescapeOctal(one.split(' ')[4] ?? '') === path);
   if (line === undefined) return undefined;
   const [type = '', source = ''] = line.slice(line.indexOf(' - ') + 3).split(' ');
-  return { type, source: unescapeOctal(source), device: line.split(' ')[2] ?? '' };
+  return { path, type, source: unescapeOctal(source), device: line.split(' ')[2] ?? '' };
 }
 
 export async function isMountPoint(directory: string): Promise<boolean> {
@@ -77,39 +84,45 @@ function notUsable(directory: string, cause: NodeJS.ErrnoException): FileSystemE
   return new FileSystemError(cause.code === 'EACCES' ? 'EACCES' : 'EIO', message, { cause });
 }
 
-/** Detaches a mount point. Without `lazy` it fails while a program uses it. */
+/**
+ * Detaches a mount point, named as the kernel lists it. Without `lazy` it fails while a program uses it.
+ *
+ * @throws FileSystemError `EBUSY` where it is in use, `ETIMEDOUT` when the kernel does not come to an end with it.
+ */
 export async function unmountDirectory(
   directory: string,
   { lazy }: { readonly lazy: boolean }
 ): Promise<void> {
   const commands: [string, string[]][] = [
+    // By itself umount(8) asks what is mounted there, which may not answer; a simpler one has no such option.
+    ['umount', ['-c', ...(lazy ? ['-l'] : []), directory]],
     ['umount', [...(lazy ? ['-l'] : []), directory]],
     ['fusermount3', ['-u', ...(lazy ? ['-z'] : []), directory]],
     ['fusermount', ['-u', ...(lazy ? ['-z'] : []), directory]]
   ];
-  let failure: unknown;
+  let failure: string | undefined;
   for (const [command, parameters] of process.getuid?.() === 0 ? commands : commands.toReversed()) {
-    try {
-      await run(command, parameters);
-      return;
-    } catch (error) {
-      if (!(await isMountPoint(directory))) return;
-      // A command that is not installed says nothing about the mount.
-      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') failure ??= error;
-    }
+    const outcome = await runBounded(command, parameters, { timeoutMs: UNMOUNT_MS_MAX });
+    if (outcome.type === 'ended' && outcome.code === 0) return;
+    if (!(await isMountPoint(directory))) return;
+    // A command that is not installed says nothing about the mount; one that waits is not followed by more that do.
+    if (outcome.type === 'ended') failure ??= outcome.complaints;
+    if (outcome.type === 'late') throw notUnmounted(directory);
   }
   const message = `${directory} could not be unmounted; close what uses it (fuser -m ${directory}) and try again`;
-  throw new FileSystemError('EBUSY', message, { cause: failure });
+  throw new FileSystemError('EBUSY', message, { cause: new Error(failure) });
+}
+
+function notUnmounted(directory: string): FileSystemError {
+  return new FileSystemError(
+    'ETIMEDOUT',
+    `${directory} could not be unmounted within ${UNMOUNT_MS_MAX / 1000} s: the kernel waits for the process of the drive; end that process and try again`
+  );
 }
 
 async function answers(directory: string): Promise<boolean> {
-  const timeout = new Promise<boolean>((resolve) => setTimeout(resolve, ANSWER_TIMEOUT_MS, true).unref());
-  // Attributes may come from the kernel's cache after the mount's process has died; this always asks it.
-  const answer = statfs(directory).then(
-    () => true,
-    (error: NodeJS.ErrnoException) => error.code !== 'ENOTCONN' && error.code !== 'EIO'
-  );
-  return Promise.race([answer, timeout]);
+  const answer = await askMount(directory, 'space', { timeoutMs: ANSWER_MS_MAX });
+  return answer.type !== 'failed' || (answer.code !== 'ENOTCONN' && answer.code !== 'EIO');
 }
 
 function unescapeOctal(text: string): string {
