@@ -2,7 +2,7 @@ import { type ExtentId, isStoreError, LIMITS, type MemberId, StoreError } from '
 import type { ExtentNodeApi, ScannedHead, ScanPage } from './extent-node-api.js';
 import type { NodeDirectory } from './node-directory.js';
 import type { BlockRange } from './stream-layer.js';
-import type { ExtentView, StreamManagerApi } from './stream-manager-api.js';
+import type { ExtentView, FindExtentMessage, StreamManagerApi } from './stream-manager-api.js';
 
 const PAGE_BYTES_FIRST = 1024 * 1024;
 const PAGE_BYTES_MAX = 2 * 1024 * 1024;
@@ -11,8 +11,16 @@ const PAGE_BYTES_SPARSE = 2 * LIMITS.checksumChunkBytes;
 /** Reads of the same part of an extent go to the same replica, whose system has it cached. */
 const SPREAD_BYTES = 1024 * 1024;
 
+/** Where extents are, from memory where somebody keeps that, unless what is remembered proved wrong. */
+export interface ExtentFinder {
+  findExtent(
+    message: FindExtentMessage,
+    options?: { readonly isKnownStale?: boolean }
+  ): Promise<ExtentView | undefined>;
+}
+
 export interface StreamReaderOptions {
-  readonly manager: StreamManagerApi;
+  readonly manager: ExtentFinder & Pick<StreamManagerApi, 'reportDamage'>;
   readonly nodes: NodeDirectory;
 }
 
@@ -86,10 +94,10 @@ export class StreamReader {
         return await this.#options.nodes.call(call, run);
       } catch (error) {
         failures.set(memberId, error);
-        await this.#reportFailure(extentId, memberId, error);
+        this.#reportFailure(extentId, memberId, error);
       }
     }
-    const latest = await this.#options.manager.findExtent({ extentId });
+    const latest = await this.#options.manager.findExtent({ extentId }, { isKnownStale: true });
     const hasMoved = latest?.replicas.some((memberId) => !failures.has(memberId)) ?? false;
     // A replica was made elsewhere meanwhile, and there can be no end of that for one read.
     if (latest && hasMoved && !query.hasMoved) {
@@ -98,10 +106,10 @@ export class StreamReader {
     throw readFailure(query, [...failures.values()], latest !== undefined);
   }
 
-  async #reportFailure(extentId: ExtentId, memberId: MemberId, error: unknown): Promise<void> {
+  /** The read goes on meanwhile: a stream manager may be looked for at length. The next bad read reports again. */
+  #reportFailure(extentId: ExtentId, memberId: MemberId, error: unknown): void {
     if (!isBadRead(error) && !isStoreError(error, 'ExtentNotFound')) return;
-    // The read goes on without it; the next bad read reports again.
-    await this.#options.manager.reportDamage({ extentId, memberId }).catch(() => undefined);
+    this.#options.manager.reportDamage({ extentId, memberId }).catch(() => undefined);
   }
 }
 
