@@ -170,7 +170,7 @@ t.test('admin shows members and extents, and orders drains and scrubs', async (t
   });
   t.match(
     (await world.run('admin', 'members')).stdout,
-    /node-1 .*dead, draining .*\(full\).*2 bad, 1 repaired/
+    /node-1 .*dead for 70 s, draining .*\(full\).*2 bad, 1 repaired/
   );
   t.same(JSON.parse((await world.run('admin', 'members', '--json')).stdout), { members: [member] });
   const shown = await world.run('admin', 'extents', '--filter', 'damaged', '--after', '3');

@@ -4,7 +4,8 @@ import { formatTime } from '../describe-object.js';
 import type { Output } from '../output.js';
 import { connectionOptions, jsonOption } from '../shared-options.js';
 import { formatSize } from '../size.js';
-import { drain, extents, members, remove, scrub } from './admin-members.js';
+import { CommandError } from '../usage-error.js';
+import { drain, extents, members, operatorCall, remove, scrub } from './admin-members.js';
 
 const status = defineCommand({
   name: 'status',
@@ -14,9 +15,11 @@ const status = defineCommand({
   example: 'status',
   async run(context, _parameters, options) {
     const store = await context.store(options);
-    const found = await store.admin.status({ signal: context.signal });
+    const found = await store.admin.status(operatorCall(context));
     if (options.json) await context.output.json(found);
     else await print(context.output, found);
+    if (found.state === 'unavailable')
+      throw new CommandError('some keys are served by nobody; see the problems');
   }
 });
 
@@ -29,12 +32,15 @@ export const admin: CommandGroup = {
 async function print(output: Output, found: StampStatus): Promise<void> {
   const { space, extentNodes, partitions } = found;
   await output.table([
-    ['state', found.state === 'full' ? 'full: it takes no more bytes; free or add space' : found.state],
+    ['state', STATES[found.state]],
     ['version', found.version],
     ['started', formatTime(found.startedAtMs)],
     ['durability', found.durability],
     ['space', `${formatSize(space.freeBytes)} free of ${formatSize(space.totalBytes)}`]
   ]);
+  const { problems = [] } = found;
+  if (problems.length > 0) await output.line('');
+  for (const problem of problems) await output.line(`problem: ${problem}`);
   if (extentNodes.length > 0) await output.line('');
   await output.table(
     extentNodes.map((node) => [
@@ -63,6 +69,12 @@ async function print(output: Output, found: StampStatus): Promise<void> {
     }
   );
 }
+
+const STATES: Readonly<Record<StampStatus['state'], string>> = {
+  ready: 'ready',
+  full: 'full: it takes no more bytes; free or add space',
+  unavailable: 'unavailable: some keys are served by nobody'
+};
 
 /** Half-open; an empty end is the end of all keys. */
 function rangeText({ startKey, endKey }: StampStatus['partitions'][number]): string {

@@ -27,6 +27,8 @@ export interface StampPlan {
   readonly durability?: 'sync' | 'os';
   /** Of extents, in bytes; small ones make many of little. */
   readonly extentBytes?: number;
+  /** Default 1. */
+  readonly etcdMembers?: number;
   /** Each process on a network of its own, whose cable can be pulled; needs what `NetLab` does. */
   readonly hasCables?: boolean;
 }
@@ -49,6 +51,8 @@ export const FULL_STAMP: StampPlan = {
 
 const READY_TIMEOUT_MS = 60_000;
 const ACCESS_KEY = 'operator';
+/** In the folder of the process. */
+const EXTENTS = 'extents';
 
 /** One process of the stamp. Its folder outlives it. */
 export class ServerProcess {
@@ -81,6 +85,10 @@ export class ServerProcess {
   /** Where its metrics and health are, as it said when it started last. */
   get monitoring(): string {
     return this.#monitoring!;
+  }
+
+  get extentsDirectory(): string {
+    return join(this.directory, EXTENTS, 'extents');
   }
 
   /** Where its log is. */
@@ -157,11 +165,11 @@ export class StampCluster implements AsyncDisposable {
   /** Resolves when every process runs; the stamp serves soon after. */
   static async start(plan: StampPlan = FULL_STAMP): Promise<StampCluster> {
     const directory = await mkdtemp(join(process.env['BENCH_DIR'] ?? tmpdir(), 'stampede-stamp-'));
-    const etcd = await EtcdCluster.start();
+    const etcd = await EtcdCluster.start(plan.etcdMembers);
     const lab = plan.hasCables ? NetLab.create(plan.servers.length) : undefined;
     const [etcdUrl] = etcd.endpoints;
     const etcdProxy = lab && (await CutProxy.open(Number(new URL(etcdUrl!).port), lab.address));
-    const etcdEndpoint = etcdProxy ? `http://${lab.address}:${etcdProxy.port}` : etcdUrl!;
+    const etcdEndpoints = etcdProxy ? [`http://${lab.address}:${etcdProxy.port}`] : etcd.endpoints;
     const credentials = { accessKey: ACCESS_KEY, secretKey: randomBytes(24).toString('hex') };
     const secretly = { mode: 0o600 };
     await writeFile(join(directory, 'secret'), randomBytes(32).toString('hex'), secretly);
@@ -175,7 +183,7 @@ export class StampCluster implements AsyncDisposable {
       const clientListen = `${host}:${ports[2 * index + 1]}`;
       const folder = join(directory, server.name);
       await mkdir(folder);
-      const config = configOf(server, { plan, etcdEndpoint, listen, clientListen });
+      const config = configOf(server, { plan, etcdEndpoints, listen, clientListen });
       await writeFile(join(folder, 'server.yaml'), JSON.stringify(config, null, 2));
       servers.push(new ServerProcess(server, folder, lab?.hosts[index]?.prefix));
       if (server.roles.includes('front-end')) endpoints.push(`http://${clientListen}`);
@@ -224,26 +232,26 @@ type StampParts = Pick<StampCluster, 'directory' | 'etcd' | 'servers' | 'endpoin
 
 interface ConfigInput {
   readonly plan: StampPlan;
-  readonly etcdEndpoint: string;
+  readonly etcdEndpoints: readonly string[];
   readonly listen: string;
   readonly clientListen: string;
 }
 
 /** JSON is YAML. */
-function configOf(server: ServerPlan, { plan, etcdEndpoint, listen, clientListen }: ConfigInput): object {
+function configOf(server: ServerPlan, { plan, etcdEndpoints, listen, clientListen }: ConfigInput): object {
   const has = (role: RoleName): boolean => server.roles.includes(role);
   const durability = plan.durability ?? 'sync';
   return {
     member: server.name,
     rack: server.rack,
     replicas: plan.replicas,
-    etcd: { endpoints: [etcdEndpoint] },
+    etcd: { endpoints: etcdEndpoints },
     cluster: { listen, 'secret-file': '../secret' },
     monitoring: { listen: 0 },
     ...(plan.extentBytes !== undefined && { 'extent-size': plan.extentBytes }),
     roles: {
       ...(has('stream-manager') && { 'stream-manager': {} }),
-      ...(has('extent-node') && { 'extent-node': { directory: 'extents' } }),
+      ...(has('extent-node') && { 'extent-node': { directory: EXTENTS } }),
       ...(has('partition-server') && { 'partition-server': { 'index-directory': 'index', durability } }),
       ...(has('front-end') && {
         'front-end': { listen: clientListen, 'credentials-file': '../credentials.json' }

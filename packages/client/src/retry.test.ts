@@ -66,6 +66,16 @@ t.test('a mutation keeps one request id over all its tries, and the caller’s w
   t.notOk('requestId' in (keys.inputs[0] as object), 'nor a call that takes none');
 });
 
+t.test('a read whose time is over tells what had kept it from an answer', async (t) => {
+  const lost = new StoreError('ServiceUnavailable', 'nobody leads');
+  const late = new StoreError('DeadlineExceeded', 'too late', { retryAfterMs: 60_000 });
+  const reading = failing([lost, late]).call('admin.members', { deadlineMs: 10_000 });
+  await t.rejects(reading, { code: 'ServiceUnavailable', message: 'nobody leads' });
+  await t.rejects(failing([late]).call('admin.members', { deadlineMs: 10_000 }), {
+    code: 'DeadlineExceeded'
+  });
+});
+
 t.test('two mutations have two request ids', async (t) => {
   const { call, inputs } = failing([]);
   await call('objects.put');

@@ -39,6 +39,7 @@ export function withRetries(invoker: Invoker, options: RetryOptions): Invoker {
       const deadlineMs = callOptions.deadlineMs ?? options.deadlineMsDefault ?? LIMITS.callDeadlineMsDefault;
       const endsAtMs = clock.monotonicMs() + deadlineMs;
       let doubtful: StoreError | undefined;
+      let told: StoreError | undefined;
       for (let tries = 1; ; tries++) {
         const { signal } = callOptions;
         if (signal?.aborted) throw cancelledError(signal);
@@ -51,7 +52,8 @@ export function withRetries(invoker: Invoker, options: RetryOptions): Invoker {
           const pauseMs = backoffMs(tries, error, options);
           const isLast = tries >= triesMax || clock.monotonicMs() + pauseMs >= endsAtMs;
           if (isLast || !mayRepeat(kind, error) || options.isFinal?.(error, pauseMs))
-            throw inDoubt(error, kind === 'read' ? undefined : doubtful);
+            throw kind === 'read' ? mostTelling(error, told) : inDoubt(error, doubtful);
+          if (error.code !== 'DeadlineExceeded') told = error;
           await pause(clock, pauseMs, signal);
         }
       }
@@ -83,6 +85,11 @@ function withRequestId(input: unknown, random: Random): unknown {
 
 function attemptOptions(signal: AbortSignal | undefined, deadlineMs: number): CallOptions {
   return signal ? { signal, deadlineMs } : { deadlineMs };
+}
+
+/** That the time was over says less than why it was not enough. */
+function mostTelling(error: StoreError, told: StoreError | undefined): StoreError {
+  return error.code === 'DeadlineExceeded' && told ? told : error;
 }
 
 /** An earlier try may have happened although the last one says that it did not. */

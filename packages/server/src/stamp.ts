@@ -3,7 +3,7 @@ import { type Logger, pino } from 'pino';
 import { faultDomain, memberId, type StampStatus, type StoreCalls, StoreError } from './api/index.js';
 import { openEmbeddedMetaStore } from './coordination/index.js';
 import { type Credentials, type FrontEnd, openFrontEnd } from './frontend/index.js';
-import { EventMetrics, showRoles } from './monitoring/index.js';
+import { EventMetrics, findStreamProblems, showRoles } from './monitoring/index.js';
 import { type EmbeddedPartitionLayer, openEmbeddedPartitionLayer } from './partition/index.js';
 import {
   type Clock,
@@ -246,6 +246,7 @@ class EmbeddedStamp implements Stamp {
       startedAtMs: this.#startedAtMs,
       durability: this.#options.durability ?? 'sync',
       state: streams.isFull() ? 'full' : 'ready',
+      problems: await findStreamProblems(streams.membership),
       // The nodes of an embedded store share one disk, or each holds a copy: what one has is what there is.
       space: { totalBytes: most('totalBytes'), freeBytes: most('freeBytes') },
       extentNodes: nodes,

@@ -177,8 +177,10 @@ export interface StampStatus {
   readonly version: string;
   readonly startedAtMs: number;
   readonly durability: 'sync' | 'os';
-  /** `ready` serves everything; `full` refuses bytes with `NoSpace`. */
-  readonly state: 'ready' | 'full';
+  /** `ready` serves everything; `full` refuses bytes with `NoSpace`; of `unavailable` some keys are served by nobody. */
+  readonly state: 'ready' | 'full' | 'unavailable';
+  /** What an operator should look at, each as a sentence or two. Absent = nothing is known to be wrong. */
+  readonly problems?: readonly string[] | undefined;
   readonly space: { readonly totalBytes: number; readonly freeBytes: number };
   readonly extentNodes: readonly {
     readonly memberId: string;

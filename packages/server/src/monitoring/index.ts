@@ -7,3 +7,4 @@ export {
   type RoleState,
   showRoles
 } from './role-metrics.js';
+export { findStreamProblems } from './stream-problems.js';

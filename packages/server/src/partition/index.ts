@@ -11,6 +11,7 @@ export { PartitionServer } from './partition-server.js';
 export { PARTITION, servePartitions } from './remote/partition-server-calls.js';
 export {
   openRemotePartitionLayer,
+  type PartitionSurvey,
   type RemotePartitionLayer,
   type RemotePartitionLayerOptions
 } from './remote/remote-partition-layer.js';

@@ -2,7 +2,13 @@ import { type Logger, pino } from 'pino';
 import { faultDomain, memberId, type StampStatus } from '../api/index.js';
 import type { MetaStore } from '../coordination/index.js';
 import { type Credentials, type FrontEnd, openFrontEnd } from '../frontend/index.js';
-import { EventMetrics, type MonitoringServer, openMonitoring, showRoles } from '../monitoring/index.js';
+import {
+  EventMetrics,
+  findStreamProblems,
+  type MonitoringServer,
+  openMonitoring,
+  showRoles
+} from '../monitoring/index.js';
 import type { RemotePartitionLayer } from '../partition/index.js';
 import {
   MetricRegistry,
@@ -17,7 +23,7 @@ import {
 } from '../platform/index.js';
 import { splitAddress, tcpRoleNetwork } from '../rpc/index.js';
 import { logEvent } from '../stamp-events.js';
-import { NodeStatuses } from '../stream/index.js';
+import { leadingStreamManager, NodeStatuses, type StreamManagerApi } from '../stream/index.js';
 import { VERSION } from '../version.js';
 import { type ChosenRoles, type RunningRoles, startRoles } from './start-roles.js';
 
@@ -65,6 +71,8 @@ export interface Server extends AsyncDisposable {
 }
 
 const CLOSE_GRACE_MS = 5000;
+/** A standby has taken over by then, and nobody stares at a command for longer. */
+const OPERATOR_PATIENCE_MS = 6000;
 const INDEX_CACHE_BYTES = 32 * 1024 * 1024;
 const INDEX_WRITE_BUFFER_BYTES = 16 * 1024 * 1024;
 
@@ -189,6 +197,8 @@ class RoleProcess implements Server {
     watch.frontEnd = layer;
     this.#open.push(() => layer.close());
     const { members, connections } = view;
+    const { connect } = connections;
+    const manager = leadingStreamManager({ meta, clock, connect, patienceMs: OPERATOR_PATIENCE_MS });
     const statuses = await NodeStatuses.start({ members, find: connections.findNode, clock });
     this.#open.push(() => statuses.close());
     const frontEnd = await openFrontEnd({
@@ -199,8 +209,8 @@ class RoleProcess implements Server {
       random: this.#random,
       logger: this.#logger,
       root: role.credentials,
-      status: () => this.#status(statuses, layer),
-      membership: view.streamManager,
+      status: () => this.#status(statuses, layer, manager),
+      membership: manager,
       isReady: () => layer.isServing,
       metrics: this.#metrics,
       listen: { ...splitAddress(role.listen), tls: role.tls }
@@ -217,21 +227,28 @@ class RoleProcess implements Server {
     if (failures.length > 0) throw failures[0];
   }
 
-  async #status(statuses: NodeStatuses, layer: RemotePartitionLayer): Promise<StampStatus> {
+  async #status(
+    statuses: NodeStatuses,
+    layer: RemotePartitionLayer,
+    manager: StreamManagerApi
+  ): Promise<StampStatus> {
     const { replicaCount, roles } = this.#options;
+    const [survey, streamProblems] = await Promise.all([layer.survey(), findStreamProblems(manager)]);
     const nodes = statuses.reachable();
     const sum = (name: 'totalBytes' | 'freeBytes'): number =>
       Math.floor(nodes.reduce((total, node) => total + node[name], 0) / replicaCount);
     const domains = new Set(nodes.filter(({ room }) => room === 'bytes').map((node) => node.faultDomain));
+    const isFull = nodes.length > 0 && domains.size === 0;
     return {
       version: VERSION,
       startedAtMs: this.#startedAtMs,
       durability: roles.partitionServer?.durability ?? 'sync',
-      state: nodes.length > 0 && domains.size === 0 ? 'full' : 'ready',
+      state: survey.problems.length > 0 ? 'unavailable' : isFull ? 'full' : 'ready',
+      problems: [...survey.problems, ...streamProblems],
       // Each byte is stored as often as there are replicas.
       space: { totalBytes: sum('totalBytes'), freeBytes: sum('freeBytes') },
       extentNodes: nodes.map(({ room: _, ...summary }) => summary),
-      partitions: await layer.partitions()
+      partitions: survey.partitions
     };
   }
 }

@@ -36,6 +36,9 @@ export function planRebalance({ nodes, extents, movesMax }: RebalanceQuery): rea
   const mean = 1 - freeBytes / totalBytes;
   const free = new Map(nodes.map((node) => [node.memberId, node.freeBytes]));
   const usedOf = (node: BalanceNode): number => 1 - free.get(node.memberId)! / node.totalBytes;
+  const isEmptier = (node: BalanceNode): boolean => usedOf(node) < mean - TOLERANCE;
+  // The usual case costs no walk over the extents.
+  if (!nodes.some(isEmptier) || !nodes.some((node) => usedOf(node) > mean + TOLERANCE)) return [];
   const byId = new Map(nodes.map((node) => [node.memberId, node]));
 
   const moves: ReplicaMove[] = [];
@@ -49,8 +52,7 @@ export function planRebalance({ nodes, extents, movesMax }: RebalanceQuery): rea
     const others = replicas.filter((memberId) => memberId !== from.memberId);
     const taken = new Set(others.map((memberId) => byId.get(memberId)?.faultDomain));
     const targets = nodes.filter(
-      (node) =>
-        usedOf(node) < mean - TOLERANCE && !taken.has(node.faultDomain) && !replicas.includes(node.memberId)
+      (node) => isEmptier(node) && !taken.has(node.faultDomain) && !replicas.includes(node.memberId)
     );
     const to = fullest(targets, (node) => -usedOf(node));
     if (!to || free.get(to.memberId)! < length) continue;

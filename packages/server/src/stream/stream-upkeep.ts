@@ -20,8 +20,10 @@ import { measureExtents, type StreamMeasure } from './stream-measure.js';
 import type { ExtentRecord } from './stream-tables.js';
 import { openUpkeepParts, type UpkeepParts, type UpkeepPartsOptions } from './upkeep-parts.js';
 
-/** Moves that wait for their turn at most: the next sweep finds more. */
+/** Moves that wait for their turn at most: the next round finds more. */
 const MOVES_MAX = 20;
+/** After the last moves: by then heartbeats have told what they changed. */
+const SETTLE_MS = 10_000;
 
 export interface StreamUpkeepOptions extends Omit<UpkeepPartsOptions, 'signal'> {
   /** Seals those of the open extents; their writers go on in new ones. */
@@ -39,6 +41,9 @@ export class StreamUpkeep implements MembershipApi {
   readonly #closed: AbortController;
   readonly #openExtents: OpenExtentPlan;
   #timer: Disposable | undefined;
+  /** Monotonic: when the balance was last looked at, or replicas were last being moved for it. */
+  #balancedAtMs: number;
+  #isBalancing = false;
   #sealing: Promise<void> | undefined;
 
   private constructor(options: StreamUpkeepOptions, parts: UpkeepParts, closed: AbortController) {
@@ -46,6 +51,7 @@ export class StreamUpkeep implements MembershipApi {
     this.#parts = parts;
     this.#closed = closed;
     this.#openExtents = new OpenExtentPlan({ ...options });
+    this.#balancedAtMs = options.clock.monotonicMs();
   }
 
   /** Asks all nodes first, so that extents can be placed from the start. */
@@ -98,6 +104,7 @@ export class StreamUpkeep implements MembershipApi {
     const { onEvent } = this.#options;
     if (this.#registry.check()) this.#parts.repair.addAll({ includesFailed: true });
     this.#parts.scrubber.check();
+    this.#balanceWhenSettled();
     this.#settleMembers().catch((cause: unknown) => {
       if (!this.#closed.signal.aborted) onEvent({ type: 'sweep-failed', cause });
     });
@@ -139,19 +146,30 @@ export class StreamUpkeep implements MembershipApi {
     await orphans.run();
     repair.addAll({ includesFailed });
     await this.#settleMembers();
-    this.#rebalance();
   }
 
-  #rebalance(): void {
-    const { repair } = this.#parts;
-    // What is missing comes first, and what is on its way changes the balance.
-    if (repair.queueLength > 0) return;
+  /** What is missing comes first. Each round waits for the moves of the one before and what heartbeats say of them. */
+  #balanceWhenSettled(): void {
+    const nowMs = this.#options.clock.monotonicMs();
+    const isIdle = this.#parts.repair.queueLength === 0;
+    if (this.#isBalancing) {
+      this.#balancedAtMs = nowMs;
+      this.#isBalancing = !isIdle;
+    }
+    if (!isIdle || nowMs - this.#balancedAtMs < SETTLE_MS) return;
+    this.#balancedAtMs = nowMs;
+    this.#isBalancing = this.#rebalance();
+  }
+
+  /** Whether there is something to move. */
+  #rebalance(): boolean {
     const moves = planRebalance({
       nodes: this.#registry.placeable(),
       extents: this.#movable(),
       movesMax: MOVES_MAX
     });
-    for (const move of moves) repair.addMove(move);
+    for (const move of moves) this.#parts.repair.addMove(move);
+    return moves.length > 0;
   }
 
   *#movable(): Iterable<BalanceExtent> {
@@ -175,7 +193,8 @@ export class StreamUpkeep implements MembershipApi {
       }
     }
     const none = { replicaCount: 0, replicaBytes: 0 };
-    const members = this.#registry.states().map((state) => ({
+    const states = [...this.#registry.states()].sort((a, b) => (a.memberId < b.memberId ? -1 : 1));
+    const members = states.map((state) => ({
       ...this.#viewOf(state),
       ...(placed.get(state.memberId) ?? none)
     }));
@@ -215,7 +234,9 @@ export class StreamUpkeep implements MembershipApi {
       await this.#registry.setDuty(memberId, 'active');
       return;
     }
-    if (this.#registry.find(memberId)?.duty === 'drained') return;
+    const member = this.#registry.find(memberId);
+    if (!member) throw unknownMember(memberId);
+    if (member.duty === 'drained') return;
     this.#requireRoomWithout(memberId);
     await this.#registry.setDuty(memberId, 'draining');
     this.#parts.repair.addAll({ includesFailed: true });
@@ -228,17 +249,21 @@ export class StreamUpkeep implements MembershipApi {
     const others = this.#registry.placeable().filter((status) => status.memberId !== memberId);
     const domainCount = new Set(others.map((status) => status.faultDomain)).size;
     if (domainCount >= replicaCount) return;
-    const counts = `${domainCount} fault domains, and extents need ${replicaCount}`;
-    throw wrong(`Without ${memberId} there are ${counts}. Add a node first.`);
+    const counts = `nodes that are up in ${domainCount} fault domains, and extents need ${replicaCount}`;
+    throw wrong(`Without ${memberId} there are ${counts}. Add a node, or bring one back, first.`);
   }
 
   async removeMember({ memberId }: RemoveMemberMessage): Promise<void> {
     const member = this.#registry.find(memberId);
-    if (!member) throw wrong(`There is no member ${memberId}. List the members.`);
+    if (!member) throw unknownMember(memberId);
     if (this.#hasReplicas(memberId)) {
       throw wrong(`Member ${memberId} has replicas. Drain it, or wait until they are made anew elsewhere.`);
     }
-    if (member.liveness === 'up') throw wrong(`Member ${memberId} is up. Stop it first.`);
+    if (member.liveness === 'up') {
+      const seconds = Math.round(member.silentMs / 1000);
+      const advice = 'Stop it if it runs, and try again when it is silent for some seconds.';
+      throw wrong(`Member ${memberId} was heard ${seconds} s ago. ${advice}`);
+    }
     await this.#registry.remove(memberId);
     await this.#parts.scrubber.remove(memberId);
   }
@@ -246,7 +271,7 @@ export class StreamUpkeep implements MembershipApi {
   async scrub({ memberIds }: ScrubMessage): Promise<void> {
     const known = this.#registry.states().map((state) => state.memberId);
     const unknown = memberIds?.find((memberId) => !known.includes(memberId));
-    if (unknown !== undefined) throw wrong(`There is no member ${unknown}. List the members.`);
+    if (unknown !== undefined) throw unknownMember(unknown);
     await this.#parts.scrubber.start(memberIds ?? known);
   }
 
@@ -271,6 +296,10 @@ export class StreamUpkeep implements MembershipApi {
     // A collection that failed is the next leader's.
     await collector.idle();
   }
+}
+
+function unknownMember(memberId: MemberId): StoreError {
+  return wrong(`There is no member ${memberId}. List the members.`);
 }
 
 function wrong(message: string): StoreError {

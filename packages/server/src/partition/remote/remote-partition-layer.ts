@@ -27,6 +27,14 @@ export interface RemotePartitionLayerOptions {
 export interface RemotePartitionLayer extends PartitionLayer {
   /** Whether the owner of every range was known at the last look. */
   readonly isServing: boolean;
+  /** The ranges that answer, and what is wrong with the others. */
+  survey(): Promise<PartitionSurvey>;
+}
+
+export interface PartitionSurvey {
+  readonly partitions: StampStatus['partitions'];
+  /** One for each range that is served by nobody, as a sentence or two. */
+  readonly problems: readonly string[];
 }
 
 interface CallOptions {
@@ -60,6 +68,7 @@ export async function openRemotePartitionLayer(
   return {
     ...calls,
     partitions: () => router.statuses(),
+    survey: () => router.survey(),
     get isServing() {
       return router.isServing;
     },
@@ -138,6 +147,29 @@ class PartitionRouter {
 
   async statuses(): Promise<StampStatus['partitions']> {
     return await Promise.all(this.#ranges().map((range) => this.#status(range)));
+  }
+
+  async survey(): Promise<PartitionSurvey> {
+    const ranges = this.#ranges();
+    if (ranges.length === 0)
+      return { partitions: [], problems: ['No range partition was ever loaded. Start a partition server.'] };
+    const answers = await Promise.allSettled(ranges.map(async (range) => await this.#status(range)));
+    const partitions: StampStatus['partitions'][number][] = [];
+    const problems: string[] = [];
+    for (const [index, answer] of answers.entries()) {
+      if (answer.status === 'fulfilled') partitions.push(answer.value);
+      else problems.push(this.#problemOf(ranges[index]!, answer.reason));
+    }
+    return { partitions, problems };
+  }
+
+  #problemOf({ partitionId, owner }: OwnedRange, reason: unknown): string {
+    if (this.#options.members.all('partitionServer').length === 0)
+      return `Nobody serves ${partitionId}, as no partition server is there. Start one.`;
+    if (isStoreError(reason, 'WrongPartition'))
+      return `${owner} is to serve ${partitionId} and does not: its log says why, or it cannot reach etcd.`;
+    const why = reason instanceof Error ? reason.message : String(reason);
+    return `Nobody serves ${partitionId} now; the last that did, or is to, is ${owner}: ${why}`;
   }
 
   async close(): Promise<void> {

@@ -12,6 +12,8 @@ export interface LeadingStreamManagerOptions {
   readonly clock: Clock;
   /** Candidates campaign under their addresses. */
   readonly connect: (address: string) => RoleConnection;
+  /** For so long a call is tried; default: longer than any failover takes. */
+  readonly patienceMs?: number | undefined;
 }
 
 /** For so long a call looks for who leads: a standby takes over within the lease of the one before. */
@@ -25,6 +27,13 @@ const LOOK_DEADLINE_MS = 2000;
 interface Leader {
   readonly address: string;
   readonly manager: StreamManagerApi;
+}
+
+interface Ask {
+  readonly name: keyof StreamManagerApi;
+  readonly message: unknown;
+  /** In monotonic time. */
+  readonly endMs: number;
 }
 
 type AnyCall = (message: unknown, options: { readonly signal: AbortSignal }) => Promise<unknown>;
@@ -49,13 +58,13 @@ class LeadingStreamManager {
   }
 
   async call(name: keyof StreamManagerApi, message: unknown): Promise<unknown> {
-    const { clock } = this.#options;
-    const endMs = clock.monotonicMs() + FIND_MS_MAX;
+    const { clock, patienceMs = FIND_MS_MAX } = this.#options;
+    const endMs = clock.monotonicMs() + patienceMs;
     for (let pauseMs = RETRY_MS_MIN; ; pauseMs = Math.min(RETRY_MS_MAX, 2 * pauseMs)) {
       let leader: Leader | undefined;
       try {
-        leader = await this.#find();
-        return await this.#ask(leader, name, message);
+        leader = await this.#find(endMs - clock.monotonicMs());
+        return await this.#ask(leader, { name, message, endMs });
       } catch (error) {
         if (!isStoreError(error, 'ServiceUnavailable', 'DeadlineExceeded')) throw error;
         if (this.#known === leader) this.#known = undefined;
@@ -65,11 +74,16 @@ class LeadingStreamManager {
     }
   }
 
-  async #find(): Promise<Leader> {
+  async #find(deadlineMs: number): Promise<Leader> {
     if (this.#known) return this.#known;
-    const address = await this.#look(FIND_MS_MAX);
+    const address = await this.#look(deadlineMs).catch((cause: unknown) => {
+      throw unknownLeader(cause);
+    });
     if (address === undefined)
-      throw new StoreError('ServiceUnavailable', 'No stream manager leads now. Try again.');
+      throw new StoreError(
+        'ServiceUnavailable',
+        'No stream manager leads now. Start one if none runs, and try again.'
+      );
     this.#known = { address, manager: remoteStreamManager(this.#options.connect(address)) };
     return this.#known;
   }
@@ -80,9 +94,10 @@ class LeadingStreamManager {
   }
 
   /** Gives a leader up that does not answer when another one leads. */
-  async #ask({ address, manager }: Leader, name: keyof StreamManagerApi, message: unknown): Promise<unknown> {
+  async #ask({ address, manager }: Leader, { name, message, endMs }: Ask): Promise<unknown> {
     const { clock } = this.#options;
     const replaced = new AbortController();
+    const end = clock.setTimer(Math.max(0, endMs - clock.monotonicMs()), () => replaced.abort());
     const doubt = (): Disposable =>
       clock.setTimer(DOUBT_MS, () => {
         this.#look(LOOK_DEADLINE_MS)
@@ -100,7 +115,7 @@ class LeadingStreamManager {
       return await (manager[name] as AnyCall)(message, { signal: replaced.signal });
     } catch (error) {
       if (!replaced.signal.aborted) throw error;
-      const advice = 'Ask the one that leads now.';
+      const advice = 'Ask the one that leads now, or look at that process.';
       throw new StoreError(
         'ServiceUnavailable',
         `The stream manager at ${address} does not answer. ${advice}`
@@ -108,6 +123,14 @@ class LeadingStreamManager {
     } finally {
       isDone = true;
       timer[Symbol.dispose]();
+      end[Symbol.dispose]();
     }
   }
+}
+
+/** Refusals stay what they are: trying again is in vain. */
+function unknownLeader(cause: unknown): unknown {
+  if (!isStoreError(cause, 'ServiceUnavailable', 'DeadlineExceeded')) return cause;
+  const message = `Nobody knows which stream manager leads: ${cause.message}`;
+  return new StoreError('ServiceUnavailable', message, { cause });
 }
