@@ -45,11 +45,12 @@ export class MemoryDisk implements Disk {
     return left;
   }
 
-  /** The bytes of a file that a power cut cannot take any more; `undefined` when it can take the whole file. */
-  findDurableBytes(path: string): Uint8Array | undefined {
-    const content = this.#names.findDurable(path);
-    if (!content) return undefined;
-    return bytesOf(content.isSynced ? content : content.afterCrash());
+  /**
+   * Bytes of a file that a power cut cannot take any more; `undefined` when it can take the whole file.
+   * @returns A view, fewer bytes where the file ends; good only until the file changes.
+   */
+  findDurableBytes(path: string, start = 0, end = Number.POSITIVE_INFINITY): Uint8Array | undefined {
+    return this.#names.findDurable(path)?.durableBytes(start, end);
   }
 
   get usedBytes(): number {

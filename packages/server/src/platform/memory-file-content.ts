@@ -11,6 +11,11 @@ interface Undo {
   readonly lengthBytes: number;
 }
 
+/** Whether undoing a change could show before `end`. */
+function isChanged({ undo }: Change, end: number): boolean {
+  return Math.min(undo.offset, undo.lengthBytes) < end;
+}
+
 /** The bytes of one file in memory, and which of its changes a crash may still lose. */
 export class MemoryFileContent {
   #bytes = new Uint8Array(0);
@@ -31,7 +36,7 @@ export class MemoryFileContent {
 
   write(bytes: Uint8Array, offset: number): void {
     const end = offset + bytes.byteLength;
-    const kept = Uint8Array.from(bytes);
+    const kept = new Uint8Array(bytes);
     this.#unsynced.push({ type: 'write', offset, bytes: kept, undo: this.#undoFrom(offset, end) });
     this.#applyWrite(kept, offset);
   }
@@ -49,9 +54,11 @@ export class MemoryFileContent {
     this.#unsynced = [];
   }
 
-  /** Whether a crash would leave exactly these bytes. */
-  get isSynced(): boolean {
-    return this.#unsynced.length === 0;
+  /** A view of what a crash would leave if it kept no unsynced change, where the content ends at the latest. */
+  durableBytes(start: number, end: number): Uint8Array {
+    const left = this.#unsynced.some((change) => isChanged(change, end)) ? this.afterCrash() : this;
+    const lengthBytes = left.#lengthBytes;
+    return left.#bytes.subarray(Math.min(start, lengthBytes), Math.min(end, lengthBytes));
   }
 
   /**

@@ -128,9 +128,9 @@ class MemoryStore {
 }
 
 function copyOf(operation: StoreOperation): StoreOperation {
-  const key = Uint8Array.from(operation.key);
+  const key = new Uint8Array(operation.key);
   if (operation.type === 'delete') return { type: 'delete', key };
-  return { type: 'put', key, value: Uint8Array.from(operation.value) };
+  return { type: 'put', key, value: new Uint8Array(operation.value) };
 }
 
 async function openDatabase(): Promise<Database> {

@@ -11,13 +11,15 @@ export interface AppendLedgerOptions {
   readonly machines: ReadonlyMap<string, Machine>;
   /** Offsets of a replica that were damaged on purpose. */
   readonly rottenOf: (member: string, extentId: number) => ReadonlySet<number>;
+  /** Whether the disk with a replica was replaced on purpose, and the replica is not whole again. */
+  readonly isLost: (member: string, extentId: number) => boolean;
 }
 
 const HEADER_BYTES = 4096;
 
 interface KnownExtent {
   /** What was sent for it, from its first block on. */
-  bytes: Buffer;
+  readonly sent: SentBytes;
   /** How far each replica has said, to a writer who heard it, that it has all bytes. */
   readonly heard: Map<string, number>;
   /** Replicas that have told a length: from then on they acknowledge nothing. */
@@ -53,12 +55,10 @@ export class AppendLedger implements NetworkObserver {
     const bytes = bytesOf(payload);
     const start = payload.offset - HEADER_BYTES;
     this.#ends.set(call, payload.offset + bytes.byteLength);
-    const known = extent.bytes.subarray(start, start + bytes.byteLength);
+    const known = extent.sent.between(start, start + bytes.byteLength);
     if (!bytes.subarray(0, known.byteLength).equals(known))
       this.#fail('I1', `extent ${payload.extentId} gets two different blocks at ${payload.offset}`);
-    if (start + bytes.byteLength <= extent.bytes.byteLength) return;
-    if (start > extent.bytes.byteLength) return;
-    extent.bytes = Buffer.concat([extent.bytes.subarray(0, start), bytes]);
+    extent.sent.lay(start, bytes);
   }
 
   onAnswered(call: SeenCall, answer: SeenAnswer): void {
@@ -127,7 +127,15 @@ export class AppendLedger implements NetworkObserver {
   requireStored(extentId: number, row: ExtentRow): void {
     const end = this.acknowledgedLength(extentId);
     if (end <= HEADER_BYTES) return;
-    for (const member of row.replicas) this.#requireDurable(extentId, member, { start: HEADER_BYTES, end });
+    for (const member of row.replicas)
+      if (!this.#options.isLost(member, extentId))
+        this.#requireDurable(extentId, member, { start: HEADER_BYTES, end });
+  }
+
+  /** Whether these are the bytes of a replica as they were sent. */
+  isWhole(extentId: number, stored: Buffer): boolean {
+    const expected = this.#extent(extentId).sent.between(0, stored.byteLength - HEADER_BYTES);
+    return expected.equals(stored.subarray(HEADER_BYTES));
   }
 
   forget(extentId: number): void {
@@ -140,19 +148,19 @@ export class AppendLedger implements NetworkObserver {
     { start, end }: { readonly start: number; readonly end: number }
   ): void {
     const machine = this.#options.machines.get(member);
-    const stored = machine?.memory.findDurableBytes(extentPath(extentId));
-    const what = `bytes ${start} to ${end} of extent ${extentId}, acknowledged by ${member},`;
+    const stored = machine?.memory.findDurableBytes(extentPath(extentId), start, end);
+    const what = (): string => `bytes ${start} to ${end} of extent ${extentId}, acknowledged by ${member},`;
     if (!stored) {
-      this.#fail('I1', `${what} are gone with the file`);
+      this.#fail('I1', `${what()} are gone with the file`);
       return;
     }
-    const view = Buffer.from(stored.buffer, stored.byteOffset, stored.byteLength);
     const rotten = this.#options.rottenOf(member, extentId);
-    const expected = this.#extent(extentId).bytes.subarray(start - HEADER_BYTES, end - HEADER_BYTES);
-    if (view.subarray(start, end).equals(expected)) return;
+    const expected = this.#extent(extentId).sent.between(start - HEADER_BYTES, end - HEADER_BYTES);
+    if (expected.equals(stored)) return;
     for (let at = start; at < end; at++) {
-      if (view[at] === expected[at - start] || rotten.has(at)) continue;
-      this.#fail('I1', `${what} are not durable: the first wrong one is at ${at} of ${view.byteLength}`);
+      if (stored[at - start] === expected[at - start] || rotten.has(at)) continue;
+      const there = start + stored.byteLength;
+      this.#fail('I1', `${what()} are not durable: the first wrong one is at ${at} of ${there}`);
       return;
     }
   }
@@ -160,7 +168,7 @@ export class AppendLedger implements NetworkObserver {
   #extent(extentId: number): KnownExtent {
     let extent = this.#extents.get(extentId);
     if (!extent) {
-      extent = { bytes: Buffer.alloc(0), heard: new Map(), frozen: new Map() };
+      extent = { sent: new SentBytes(), heard: new Map(), frozen: new Map() };
       this.#extents.set(extentId, extent);
     }
     return extent;
@@ -168,6 +176,30 @@ export class AppendLedger implements NetworkObserver {
 
   #fail(invariant: string, message: string): void {
     this.#options.world.fail(new Violation(invariant, message));
+  }
+}
+
+/** Bytes that grow at their end. */
+class SentBytes {
+  #bytes = Buffer.alloc(4096);
+  #length = 0;
+
+  /** A view of those that are known. */
+  between(start: number, end: number): Buffer {
+    return this.#bytes.subarray(Math.min(start, this.#length), Math.min(end, this.#length));
+  }
+
+  /** Adds those that go on from the end; others are known or come too early. */
+  lay(start: number, bytes: Buffer): void {
+    const end = start + bytes.byteLength;
+    if (start > this.#length || end <= this.#length) return;
+    if (end > this.#bytes.byteLength) {
+      const grown = Buffer.alloc(Math.max(end, this.#bytes.byteLength * 2));
+      this.#bytes.copy(grown, 0, 0, this.#length);
+      this.#bytes = grown;
+    }
+    bytes.copy(this.#bytes, start);
+    this.#length = end;
   }
 }
 

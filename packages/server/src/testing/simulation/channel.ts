@@ -83,7 +83,7 @@ export class Channel {
     world.schedule({
       afterMs: atMs - world.nowMs,
       owner: this.#lifeOf(to),
-      label: `${from}>${target} ${message.label}`,
+      label: () => `${from}>${target} ${message.label}`,
       run: () => {
         // Cut while it was on its way: it has to be sent again, and so does all behind it.
         if (links.isCut(from, target) || this.#held[to].length > 0) this.#hold(to, message);

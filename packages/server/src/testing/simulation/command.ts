@@ -6,7 +6,7 @@ import { type SimulationOptions, type SimulationOutcome, simulate } from './simu
 
 const MINUTE_MS = 60_000;
 const TAIL_LINES = 60;
-const SHRINK_RUNS_MAX = 40;
+const SHRINK_RUNS_MAX = 200;
 
 interface Given {
   readonly seed: number;
@@ -15,14 +15,16 @@ interface Given {
   readonly durationMs: number;
   /** Numbers of the faults to keep. */
   readonly keep: readonly number[] | undefined;
+  readonly planSeed: number | undefined;
   readonly callers: number | undefined;
+  readonly groups: number | undefined;
   readonly bug: string | undefined;
   readonly traceLines: number;
   readonly shrinks: boolean;
 }
 
 const USAGE = `usage: npm run simulate -- [--seed N] [--seeds COUNT] [--scenario NAME] [--minutes M]
-         [--keep 0,3,5] [--callers N] [--bug NAME] [--trace LINES] [--no-shrink]
+         [--plan-seed N] [--keep 0,3,5] [--callers N] [--groups N] [--bug NAME] [--trace LINES] [--no-shrink]
 scenarios: ${Object.keys(SCENARIOS).join(', ')}
 bugs: ${DELIBERATE_BUGS.map(({ name }) => name).join('; ')}`;
 
@@ -41,17 +43,27 @@ async function runOne(seed: number, scenario: ScenarioName): Promise<boolean> {
   const { calls, unknowns } = outcome.counts;
   const summary = `seed ${seed} ${scenario}: ${outcome.faults.length} faults, ${calls} calls, ${unknowns} unknown`;
   console.log(`${summary}, trace ${outcome.traceHash}${outcome.violation ? '' : ', ok'}`);
-  if (given.traceLines > 0 && !outcome.violation) print(outcome.tail(given.traceLines));
-  if (!outcome.violation) return true;
+  if (!outcome.violation) {
+    if (given.traceLines > 0) await printTail(options);
+    return true;
+  }
   console.log(`BROKEN ${outcome.violation.message}`);
   await report(outcome, options);
   return false;
 }
 
 async function optionsOf(seed: number, scenario: ScenarioName): Promise<SimulationOptions> {
-  const { durationMs, callers, keep } = given;
+  const { durationMs, planSeed, callers, groups, keep } = given;
   const bug = DELIBERATE_BUGS.find(({ name }) => name === given.bug);
-  const options = { seed, scenario, durationMs, callersPerGroup: callers, bug };
+  const options = {
+    seed,
+    planSeed,
+    scenario,
+    durationMs,
+    callersPerGroup: callers,
+    groupCount: groups,
+    bug
+  };
   if (!keep) return options;
   // The plan is that of the whole time, of which only some faults are wanted.
   const { faults } = await simulate({ ...options, planOnly: true });
@@ -59,26 +71,55 @@ async function optionsOf(seed: number, scenario: ScenarioName): Promise<Simulati
 }
 
 async function report(failed: SimulationOutcome, options: SimulationOptions): Promise<void> {
-  const replay = `npm run simulate -- --seed ${options.seed} --scenario ${options.scenario}`;
-  const bug = options.bug ? ` --bug '${options.bug.name}'` : '';
   if (!given.shrinks || given.keep) {
-    print(failed.tail(given.traceLines || TAIL_LINES));
-    console.log(`replay: ${replay} --minutes ${options.durationMs / MINUTE_MS}${bug}`);
+    await printTail(options);
+    console.log(`replay: ${replayOf(options)}`);
     return;
   }
-  const { outcome, options: smaller, kept } = await shrink({ failed, options, runsMax: SHRINK_RUNS_MAX });
-  print(outcome.tail(given.traceLines || TAIL_LINES));
+  const {
+    outcome,
+    options: smaller,
+    kept,
+    runCount
+  } = await shrink({
+    failed,
+    options,
+    runsMax: SHRINK_RUNS_MAX
+  });
+  await printTail(smaller);
   for (const fault of outcome.faults) console.log(`fault ${JSON.stringify(fault)}`);
   console.log(`BROKEN ${outcome.violation?.message}`);
-  const callers = smaller.callersPerGroup === undefined ? '' : ` --callers ${smaller.callersPerGroup}`;
-  console.log(`replay: ${replay} --minutes ${options.durationMs / MINUTE_MS}${bug}`);
   console.log(
-    `smaller: ${replay} --minutes ${smaller.durationMs / MINUTE_MS}${callers} --keep ${kept.join(',')}${bug}`
+    `smaller after ${runCount} runs: ${outcome.faults.length} of ${failed.faults.length} faults, ` +
+      `${outcome.traceLength} of ${failed.traceLength} events`
   );
+  console.log(`replay: ${replayOf(options)}`);
+  console.log(`smaller: ${replayOf(smaller)} --keep ${kept.join(',')}`);
 }
 
-function print(lines: readonly string[]): void {
-  for (const line of lines) console.log(`  ${line}`);
+function replayOf({
+  seed,
+  planSeed = seed,
+  scenario,
+  durationMs,
+  callersPerGroup,
+  groupCount,
+  bug
+}: SimulationOptions): string {
+  const words = [
+    `npm run simulate -- --seed ${seed} --scenario ${scenario} --minutes ${durationMs / MINUTE_MS}`
+  ];
+  if (planSeed !== seed) words.push(`--plan-seed ${planSeed}`);
+  if (callersPerGroup !== undefined) words.push(`--callers ${callersPerGroup}`);
+  if (groupCount !== undefined) words.push(`--groups ${groupCount}`);
+  if (bug) words.push(`--bug '${bug.name}'`);
+  return words.join(' ');
+}
+
+/** Runs again, with the lines that cost time. */
+async function printTail(options: SimulationOptions): Promise<void> {
+  const { tail } = await simulate({ ...options, keepsTrace: true });
+  for (const line of tail(given.traceLines || TAIL_LINES)) console.log(`  ${line}`);
 }
 
 function parse(words: readonly string[]): Given {
@@ -105,8 +146,10 @@ function parse(words: readonly string[]): Given {
     seed: number('--seed', Math.floor(Math.random() * 1_000_000)),
     seedCount: number('--seeds', 1),
     scenarios,
-    durationMs: number('--minutes', 1) * MINUTE_MS,
+    durationMs: Math.round(number('--minutes', 1) * MINUTE_MS),
     keep: values.get('--keep')?.split(',').filter(Boolean).map(Number),
+    planSeed: values.has('--plan-seed') ? number('--plan-seed', 0) : undefined,
+    groups: values.has('--groups') ? number('--groups', 0) : undefined,
     callers: values.has('--callers') ? number('--callers', 0) : undefined,
     bug,
     traceLines: number('--trace', 0),

@@ -22,13 +22,12 @@ export interface KnownBug extends DeliberateBug {
 
 /** Where to begin to look for some that need many seeds: an earlier search ended there. */
 export const FIRST_SEEDS: Readonly<Record<string, number>> = {
-  'the freeze freezes nothing': 10,
-  'epochs are compared nowhere': 41,
-  'nothing is compared': 9,
+  'epochs are compared nowhere': 9,
+  'nothing is compared': 33,
   'what is asked of the meta store counts as done': 10,
-  'reads are not verified': 9,
-  'a server serves on after its lease': 15,
-  'a damaged block of the log is skipped': 19
+  'reads are not verified': 11,
+  'a server serves on after its lease': 29,
+  'a damaged block of the log is skipped': 4
 };
 
 const HEADER_BYTES = 4096;
@@ -53,7 +52,7 @@ export const DELIBERATE_BUGS: readonly KnownBug[] = [
       right(path, wireCopy(payload)).catch(() => undefined);
     }
   }),
-  calls('the freeze freezes nothing', 'partitions', {
+  calls('the freeze freezes nothing', 'steps', {
     'extentNode.freeze': async ({ payload }, _right, { machine }) => {
       const { extentId } = payload as { readonly extentId: number };
       return { state: 'frozen', length: storedLength(machine.memory.findDurableBytes(extentPath(extentId))) };

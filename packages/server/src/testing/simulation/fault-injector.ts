@@ -1,12 +1,13 @@
 import { flipByte, seededRandom } from '../../platform/index.js';
 import { STREAM_MANAGER_ELECTION } from '../../stream/index.js';
-import type { Fault, FaultTarget } from './fault.js';
+import type { EndOfProcess, Fault, FaultTarget } from './fault.js';
 import type { Invariants } from './invariants.js';
 import type { NetworkWeather } from './links.js';
 import { DISK_BYTES, type Machine } from './machine.js';
 import type { MetaCore } from './meta-core.js';
 import type { MetaService } from './meta-service.js';
-import type { SimulatedNetwork } from './network.js';
+import type { SeenCall, SimulatedNetwork } from './network.js';
+import type { Operator } from './operator.js';
 import {
   decodeRow,
   extentPath,
@@ -15,6 +16,7 @@ import {
   RANGE_ROWS,
   type RangeRow
 } from './stream-rows.js';
+import { type Strike, Strikes } from './strikes.js';
 import type { World } from './world.js';
 
 export interface FaultInjectorOptions {
@@ -24,6 +26,7 @@ export interface FaultInjectorOptions {
   readonly service: MetaService;
   readonly machines: readonly Machine[];
   readonly invariants: Invariants;
+  readonly operator: Operator;
 }
 
 export const CLIENTS = ['client0', 'client1'] as const;
@@ -32,15 +35,27 @@ const HEADER_BYTES = 4096;
 /** Of the replicas that could rot. */
 const WELL_PART = 0.3;
 const ROTTEN_BYTES = 3;
+/** Machines that are left when one leaves: each extent has three replicas. */
+const STAYING_MIN = 3;
+
+interface ProcessEnd {
+  readonly how: EndOfProcess;
+  readonly downMs: number;
+  readonly losesIndex?: boolean;
+}
 
 /** Makes planned faults happen, and takes all of them back. */
 export class FaultInjector {
   readonly #options: FaultInjectorOptions;
   /** What ends the faults that are under way. */
   readonly #endings = new Set<() => void>();
+  readonly #strikes = new Strikes();
+  /** Machines that are being moved off, or taken out of the stamp. */
+  readonly #leaving = new Set<Machine>();
 
   constructor(options: FaultInjectorOptions) {
     this.#options = options;
+    options.network.observers.push(this.#strikes);
   }
 
   plan(faults: readonly Fault[]): void {
@@ -55,6 +70,7 @@ export class FaultInjector {
   /** Everything works again, as far as nothing was lost for good. */
   healAll(): void {
     const { network, machines, service } = this.#options;
+    this.#strikes.disarmAll();
     for (const end of [...this.#endings]) end();
     network.links.healAll();
     service.haveLeader();
@@ -71,10 +87,10 @@ export class FaultInjector {
     const { machines, service, core } = this.#options;
     switch (fault.type) {
       case 'end':
-        void this.#end(this.#find(fault.machine), fault.how, fault.downMs);
+        this.#end(this.#find(fault.machine), fault);
         return undefined;
       case 'blackout':
-        for (const machine of machines) void this.#end(machine, 'power', fault.downMs);
+        for (const machine of machines) this.#end(machine, { how: 'power', downMs: fault.downMs });
         return undefined;
       case 'pause':
         return this.#pause(this.#find(fault.machine));
@@ -84,6 +100,17 @@ export class FaultInjector {
       case 'fullDisk':
       case 'failingDisk':
         return this.#disturb(this.#find(fault.machine), fault);
+      case 'strike':
+        this.#strikes.arm(fault, (call) => this.#strike(fault, call));
+        return undefined;
+      case 'drain':
+        return this.#drain(this.#find(fault.machine), fault.removes);
+      case 'join':
+        this.#join(machines[fault.machine % machines.length]!);
+        return undefined;
+      case 'machineLoss':
+        void this.#lose(this.#find(fault.machine));
+        return undefined;
       case 'rot':
         void this.#rot(this.#find(fault.machine), fault.draw);
         return undefined;
@@ -143,10 +170,109 @@ export class FaultInjector {
     }
   }
 
-  async #end(machine: Machine, how: 'kill' | 'power', downMs: number): Promise<void> {
+  #end(machine: Machine, { how, downMs, losesIndex }: ProcessEnd): void {
     if (!machine.life) return;
-    await machine.end(how);
-    this.#options.world.schedule({ afterMs: downMs, label: '', run: () => machine.start() });
+    if (how === 'stop') machine.stop();
+    else void machine.end(how);
+    const start = (): void => {
+      if (losesIndex) machine.removeIndex();
+      machine.start();
+    };
+    this.#options.world.schedule({ afterMs: downMs, label: '', run: start });
+  }
+
+  #strike(strike: Strike, call: SeenCall): void {
+    const { world, service, machines } = this.#options;
+    const { step, phase, whom, afterMs, durationMs } = strike;
+    world.note(() => `${whom} of ${step}, which ${phase}, is struck: ${strike.how}`);
+    // Before the call is looked at, so that it is the one that finds no leader.
+    if (whom === 'etcd') {
+      service.loseLeader(durationMs);
+      return;
+    }
+    const life = whom === 'caller' ? call.caller : call.answerer;
+    const machine = machines.find((one) => one.life === life);
+    if (!machine) return;
+    const run = (): void => {
+      if (machine.life === life) this.#hit(machine, strike);
+    };
+    world.schedule({ afterMs, label: `strike ${machine.name}`, run });
+  }
+
+  #hit(machine: Machine, { how, durationMs }: Strike): void {
+    if (how !== 'pause' && how !== 'cut') {
+      this.#end(machine, { how, downMs: durationMs });
+      return;
+    }
+    const end = how === 'pause' ? this.#pause(machine) : this.#cutOff(machine);
+    if (end) this.#during(durationMs, `end of ${how}`, end);
+  }
+
+  /** @returns What takes it back, unless the machine has left by then. */
+  #drain(machine: Machine, removes: boolean): (() => void) | undefined {
+    const { operator, world } = this.#options;
+    if (!this.#canLeave(machine)) return undefined;
+    this.#leaving.add(machine);
+    let isOver = false;
+    const leave = async (): Promise<void> => {
+      const isDrained = await operator.drain(machine, () => isOver);
+      if (!isDrained || !removes) return;
+      world.note(`${machine.name} leaves`);
+      machine.isAbsent = true;
+      machine.stop();
+      await operator.remove(machine);
+    };
+    const left = leave();
+    return () => {
+      isOver = true;
+      void left
+        .then(() => (machine.isAbsent ? undefined : operator.cancelDrain(machine)))
+        .then(() => this.#leaving.delete(machine));
+    };
+  }
+
+  #canLeave(machine: Machine): boolean {
+    const staying = this.#options.machines.filter((one) => !one.isAbsent && !this.#leaving.has(one));
+    return staying.includes(machine) && staying.length > STAYING_MIN;
+  }
+
+  #join(machine: Machine): void {
+    if (!machine.isAbsent || machine.life || this.#leaving.has(machine)) return;
+    machine.isAbsent = false;
+    machine.start();
+  }
+
+  /** Only where nothing is lost with it. */
+  async #lose(machine: Machine): Promise<void> {
+    const { world, invariants, operator } = this.#options;
+    if (!this.#canLeave(machine) || !invariants.isDispensable(machine.name)) return;
+    // It never comes back.
+    this.#leaving.add(machine);
+    machine.isAbsent = true;
+    invariants.noteLoss(machine.name);
+    world.note(`${machine.name} is lost with its disk`);
+    await machine.end('power');
+    await operator.remove(machine);
+  }
+
+  /** From everyone. */
+  #cutOff(machine: Machine): () => void {
+    const { links } = this.#options.network;
+    const others = this.#everyone().filter((name) => name !== machine.name);
+    for (const name of others) {
+      links.cut(machine.name, name);
+      links.cut(name, machine.name);
+    }
+    return () => {
+      for (const name of others) {
+        links.heal(machine.name, name);
+        links.heal(name, machine.name);
+      }
+    };
+  }
+
+  #everyone(): readonly string[] {
+    return [...this.#options.machines.map(({ name }) => name), ETCD, ...CLIENTS];
   }
 
   #cut({ machine, other, ways }: Fault & { readonly type: 'cut' }): () => void {
@@ -155,7 +281,7 @@ export class FaultInjector {
     const { name } = this.#find(machine);
     const names = machines.map((one) => one.name);
     const inside: readonly string[] = other === 'island' ? [name, CLIENTS[0]] : [name];
-    const everyone = [...names, ETCD, ...CLIENTS];
+    const everyone = this.#everyone();
     const others =
       other === 'all' || other === 'island' ? everyone : [typeof other === 'number' ? names[other]! : other];
     const cuts = others

@@ -1,4 +1,6 @@
 import type { Random } from '../../platform/index.js';
+import { drawFault } from './draw-fault.js';
+import type { StepName } from './protocol-steps.js';
 
 /** A machine by its number, or the one that has a role when the fault comes. */
 export type FaultTarget = number | 'owner' | 'streamManager';
@@ -8,9 +10,33 @@ export type Fault = { readonly atMs: number } & (
   | {
       readonly type: 'end';
       readonly machine: FaultTarget;
-      readonly how: 'kill' | 'power';
+      readonly how: EndOfProcess;
       readonly downMs: number;
+      /** The index, which is only a cache, is gone afterwards. */
+      readonly losesIndex: boolean;
     }
+  /** Ends, pauses or cuts who takes part in a step of a protocol, the `countdown`-th time that the step comes. */
+  | {
+      readonly type: 'strike';
+      readonly step: StepName;
+      readonly phase: StepPhase;
+      readonly countdown: number;
+      readonly afterMs: number;
+      readonly whom: 'caller' | 'answerer' | 'etcd';
+      readonly how: EndOfProcess | 'pause' | 'cut';
+      readonly durationMs: number;
+    }
+  /** Everything is moved off a machine; then it is removed for good, or taken back when the time is over. */
+  | {
+      readonly type: 'drain';
+      readonly machine: FaultTarget;
+      readonly removes: boolean;
+      readonly durationMs: number;
+    }
+  /** A machine that was never there, or was removed, comes. */
+  | { readonly type: 'join'; readonly machine: number }
+  /** A machine is gone for good, with its disk; the operator removes it. */
+  | { readonly type: 'machineLoss'; readonly machine: FaultTarget }
   | { readonly type: 'blackout'; readonly downMs: number }
   | { readonly type: 'pause'; readonly machine: FaultTarget; readonly durationMs: number }
   /** `from` and `to` of the machine: which ways are cut. */
@@ -52,16 +78,39 @@ export type Fault = { readonly atMs: number } & (
 
 export type FaultType = Fault['type'];
 
+/** `stop`: it ends in order. */
+export type EndOfProcess = 'kill' | 'power' | 'stop';
+
+/** When what was asked arrives, or when its answer leaves. */
+export type StepPhase = 'arrives' | 'answered';
+
 /** How often each fault comes, relative to the others, and how long it is quiet between two on average. */
 export interface Scenario {
   readonly weights: Partial<Record<FaultType, number>>;
   readonly intervalMs: number;
+  /** Absent: each run has another load. */
+  readonly load?: Load | undefined;
+  /** Whether there is time enough between faults for the space to stay within its bound. */
+  readonly boundsSpace?: boolean | undefined;
+}
+
+/** What callers do. */
+export interface Load {
+  readonly groupCount: number;
+  readonly keysPerGroup: number;
+  readonly callersPerGroup: number;
+  /** Between two calls of a caller, on average. */
+  readonly thinkMs: number;
+  /** `rewrites`: most calls write whole objects of some kilobytes again. */
+  readonly mix: 'all' | 'rewrites';
 }
 
 const scenario = (intervalMs: number, weights: Scenario['weights']): Scenario => ({ intervalMs, weights });
 
 export const SCENARIOS = {
   calm: scenario(Number.POSITIVE_INFINITY, {}),
+  steps: scenario(3000, { strike: 1 }),
+  members: scenario(8000, { drain: 3, join: 2, machineLoss: 1, end: 2, strike: 1 }),
   crashes: scenario(6000, { end: 1 }),
   blackouts: scenario(15_000, { blackout: 2, end: 1 }),
   partitions: scenario(6000, { cut: 3, loss: 1, delay: 1 }),
@@ -69,9 +118,19 @@ export const SCENARIOS = {
   rot: scenario(4000, { rot: 3, end: 1 }),
   pauses: scenario(5000, { pause: 3, clockJump: 1 }),
   coordination: scenario(6000, { noLeader: 2, watchCut: 2, cut: 1, end: 1 }),
+  /** For hours of virtual time. */
+  rewrites: {
+    ...scenario(600_000, { end: 3, pause: 1, cut: 1, noLeader: 1, drain: 0.5 }),
+    load: { groupCount: 2, keysPerGroup: 100, callersPerGroup: 2, thinkMs: 2000, mix: 'rewrites' },
+    boundsSpace: true
+  },
   repeats: scenario(6000, { duplicates: 2, loss: 2, end: 1, pause: 1 }),
-  everything: scenario(4000, {
+  everything: scenario(3000, {
     end: 3,
+    strike: 4,
+    drain: 0.7,
+    join: 0.7,
+    machineLoss: 0.3,
     blackout: 0.5,
     pause: 2,
     cut: 3,
@@ -86,7 +145,7 @@ export const SCENARIOS = {
     duplicates: 1,
     delay: 0.5
   })
-} as const satisfies Record<string, Scenario>;
+} satisfies Record<string, Scenario>;
 
 export type ScenarioName = keyof typeof SCENARIOS;
 
@@ -116,65 +175,5 @@ export function planFaults({ scenario, machineCount, durationMs, random }: PlanO
     };
     const [type] = entries.find(isNext) ?? entries.at(-1)!;
     faults.push({ ...drawFault(type, machineCount, random), atMs: Math.round(atMs) } as Fault);
-  }
-}
-
-type Drawn<Kind> = Kind extends unknown ? Omit<Kind, 'atMs'> : never;
-
-function drawFault(type: FaultType, machineCount: number, random: Random): Drawn<Fault> {
-  const between = (min: number, max: number): number => Math.round(min + random.fraction() * (max - min));
-  const chance = (part: number): boolean => random.fraction() < part;
-  const pick = <Item>(items: readonly Item[]): Item => items[Math.floor(random.fraction() * items.length)]!;
-  const machine = pick<FaultTarget>([
-    ...Array.from({ length: machineCount }, (_, index) => index),
-    'owner',
-    'streamManager'
-  ]);
-  const durationMs = chance(0.3) ? between(50, 1500) : between(1000, 20_000);
-  switch (type) {
-    case 'end':
-      return {
-        type,
-        machine,
-        how: chance(0.5) ? 'kill' : 'power',
-        downMs: chance(0.3) ? between(1, 300) : between(300, 15_000)
-      };
-    case 'blackout':
-      return { type, downMs: between(100, 10_000) };
-    case 'pause':
-      return { type, machine, durationMs };
-    case 'cut': {
-      const other = pick<number | 'etcd' | 'client0' | 'all' | 'island'>([
-        between(0, machineCount - 1),
-        'etcd',
-        'client0',
-        'all',
-        'island',
-        'island'
-      ]);
-      return { type, machine, other, ways: pick(['both', 'both', 'from', 'to'] as const), durationMs };
-    }
-    case 'slowDisk':
-      return { type, machine, factor: between(10, 1000), durationMs };
-    case 'fullDisk':
-      return { type, machine, freeBytes: between(0, 60_000), durationMs };
-    case 'failingDisk': {
-      const on = pick(['write', 'sync', 'read', 'any'] as const);
-      return { type, machine, on, chance: pick([0.01, 0.1, 0.5, 1]), durationMs };
-    }
-    case 'rot':
-      return { type, machine, draw: random.fraction() };
-    case 'clockJump':
-      return { type, machine, byMs: between(-3_600_000, 3_600_000) };
-    case 'noLeader':
-      return { type, durationMs };
-    case 'watchCut':
-      return { type, isCompacted: chance(0.5) };
-    case 'loss':
-      return { type, chance: pick([0.001, 0.01, 0.05]), durationMs };
-    case 'duplicates':
-      return { type, chance: pick([0.05, 0.3]), durationMs };
-    case 'delay':
-      return { type, extraMs: pick([5, 50, 500]), durationMs };
   }
 }

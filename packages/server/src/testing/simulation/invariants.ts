@@ -37,12 +37,15 @@ export class Invariants implements NetworkObserver {
   readonly #options: InvariantsOptions;
   /** Bytes that were damaged on purpose, by machine and extent. */
   readonly #rotten = new Map<string, Set<number>>();
+  /** Replicas whose disk was replaced, by machine and extent. */
+  readonly #lost = new Set<string>();
 
   constructor(options: InvariantsOptions) {
     this.#options = options;
     this.ledger = new AppendLedger({
       ...options,
-      rottenOf: (member, extentId) => this.#rottenOf(member, extentId)
+      rottenOf: (member, extentId) => this.#rotten.get(`${member} ${extentId}`) ?? NONE,
+      isLost: (member, extentId) => this.#lost.has(`${member} ${extentId}`)
     });
     options.core.onCommit((commit, before) => this.#onCommit(commit, before));
     this.#checkLater();
@@ -76,8 +79,38 @@ export class Invariants implements NetworkObserver {
     this.#rotten.set(name, (this.#rotten.get(name) ?? new Set()).add(offset));
   }
 
+  /** Whether a replica was damaged or lost on purpose, and is not whole again. */
   isRotten(machine: string, extentId: number): boolean {
-    return this.#rotten.has(`${machine} ${extentId}`);
+    const name = `${machine} ${extentId}`;
+    return this.#rotten.has(name) || this.#lost.has(name);
+  }
+
+  /** Whether all that a machine has could be made again from the others, whatever they lose in a power cut. */
+  isDispensable(machine: string): boolean {
+    return this.#extentsOn(machine).every(({ extentId, row }) => {
+      // Its replica's length may just be what decides.
+      if (row.state === 'sealing') return false;
+      const { damaged = [], unconfirmed } = row;
+      return row.replicas.some(
+        (member) =>
+          member !== machine &&
+          !this.isRotten(member, extentId) &&
+          (row.state === 'open' || !(damaged.includes(member) || unconfirmed.includes(member)))
+      );
+    });
+  }
+
+  /** The machine's disk is going to be empty. */
+  noteLoss(machine: string): void {
+    for (const { extentId } of this.#extentsOn(machine)) this.#lost.add(`${machine} ${extentId}`);
+  }
+
+  #extentsOn(machine: string): { readonly extentId: number; readonly row: ExtentRow }[] {
+    const { core } = this.#options;
+    return core
+      .range(EXTENT_ROWS)
+      .entries.map((entry) => ({ extentId: extentIdOf(entry.key), row: decodeRow<ExtentRow>(entry)! }))
+      .filter(({ row }) => row.replicas.includes(machine));
   }
 
   /** I1 and I6 on the disks, as they are at this moment. */
@@ -92,6 +125,21 @@ export class Invariants implements NetworkObserver {
       this.ledger.requireStored(extentId, row);
       if (row.state === 'sealed') this.#checkSealed(extentId, row);
     }
+  }
+
+  /** An extent that is not whole on as many machines as it should be; none when all repairs are done. */
+  findWounded(replicaCount: number): string | undefined {
+    const { core } = this.#options;
+    this.checkDisks();
+    for (const extentId of listedExtents(core)) {
+      const row = findExtentRow(core, extentId);
+      if (row?.state !== 'sealed' || row.isDamaged) continue;
+      const whole = row.replicas.filter(
+        (member) => isConfirmed(row, member) && !this.isRotten(member, extentId)
+      );
+      if (whole.length < replicaCount) return `extent ${extentId} is whole on ${whole.join(', ') || 'none'}`;
+    }
+    return undefined;
   }
 
   #checkLater(): void {
@@ -110,22 +158,29 @@ export class Invariants implements NetworkObserver {
     if (row.isDamaged) return;
     const { machines } = this.#options;
     let first: { readonly member: string; readonly bytes: Buffer } | undefined;
-    for (const member of row.replicas.filter((one) => !row.unconfirmed.includes(one))) {
+    for (const member of row.replicas.filter((one) => isConfirmed(row, one))) {
       const stored = machines.get(member)?.memory.findDurableBytes(extentPath(extentId));
       const bytes = stored && Buffer.from(stored.buffer, stored.byteOffset, stored.byteLength);
-      if (bytes?.byteLength !== row.length) {
+      const isLong = bytes?.byteLength === row.length;
+      if (this.isRotten(member, extentId)) {
+        if (bytes && isLong && this.ledger.isWhole(extentId, bytes)) this.#noteWhole(member, extentId);
+        continue;
+      }
+      if (!bytes || !isLong) {
         const has = `${bytes?.byteLength ?? 'no'} bytes`;
         this.#fail('I1', `${member} has ${has} of extent ${extentId}, confirmed at ${row.length}`);
+        return;
       }
-      if (!bytes || this.isRotten(member, extentId)) continue;
       first ??= { member, bytes };
-      if (!bytes.subarray(HEADER_BYTES).equals(first.bytes.subarray(HEADER_BYTES)))
+      if (first.bytes !== bytes && !bytes.subarray(HEADER_BYTES).equals(first.bytes.subarray(HEADER_BYTES)))
         this.#fail('I1', `${member} and ${first.member} differ in the sealed extent ${extentId}`);
     }
   }
 
-  #rottenOf(member: string, extentId: number): ReadonlySet<number> {
-    return this.#rotten.get(`${member} ${extentId}`) ?? NONE;
+  /** It was repaired, and may be damaged again. */
+  #noteWhole(member: string, extentId: number): void {
+    this.#rotten.delete(`${member} ${extentId}`);
+    this.#lost.delete(`${member} ${extentId}`);
   }
 
   #onCommit({ changes }: MetaCommit, before: ReadonlyMap<string, MetaEntry | undefined>): void {
@@ -206,3 +261,7 @@ export class Invariants implements NetworkObserver {
 }
 
 const NONE: ReadonlySet<number> = new Set();
+
+function isConfirmed({ unconfirmed, damaged = [] }: ExtentRow, member: string): boolean {
+  return !unconfirmed.includes(member) && !damaged.includes(member);
+}

@@ -27,16 +27,16 @@ const SYNC_MS = 2;
  * more after the life has ended. A write takes effect when it ends, a sync covers what was written before it began.
  */
 export function lifeDisk({ life, disk, pace, onDirectoryRemoved, onFileRemoved }: LifeDiskOptions): Disk {
-  const takeTime = async (meanMs: number, what: string): Promise<void> => {
-    await life.wait(meanMs * pace.factor * (0.5 + life.random.fraction()), `disk ${what}`);
+  const takeTime = async (meanMs: number, what: () => string): Promise<void> => {
+    await life.wait(meanMs * pace.factor * (0.5 + life.random.fraction()), () => `disk ${what()}`);
   };
   const wrap = (path: string, file: DiskFile): DiskFile => ({
     async read(into, offset) {
-      await takeTime(READ_MS, `read ${path} ${offset}+${into.byteLength}`);
+      await takeTime(READ_MS, () => `read ${path} ${offset}+${into.byteLength}`);
       return await file.read(into, offset);
     },
     async write(parts, offset) {
-      await takeTime(WRITE_MS, `write ${path} ${offset}`);
+      await takeTime(WRITE_MS, () => `write ${path} ${offset}`);
       await file.write(parts, offset);
     },
     async sync() {
@@ -44,11 +44,11 @@ export function lifeDisk({ life, disk, pace, onDirectoryRemoved, onFileRemoved }
       const isEarly = life.random.fraction() < 0.75;
       const early = isEarly ? file.sync() : undefined;
       early?.catch(() => undefined);
-      await takeTime(SYNC_MS, `sync ${path}`);
+      await takeTime(SYNC_MS, () => `sync ${path}`);
       await (early ?? file.sync());
     },
     async truncate(lengthBytes) {
-      await takeTime(WRITE_MS, `truncate ${path} ${lengthBytes}`);
+      await takeTime(WRITE_MS, () => `truncate ${path} ${lengthBytes}`);
       await file.truncate(lengthBytes);
     },
     size: () => file.size(),
@@ -56,50 +56,50 @@ export function lifeDisk({ life, disk, pace, onDirectoryRemoved, onFileRemoved }
   });
   return {
     async createFile(path) {
-      await takeTime(WRITE_MS, `create ${path}`);
+      await takeTime(WRITE_MS, () => `create ${path}`);
       return wrap(path, await disk.createFile(path));
     },
     async findFile(path) {
-      await takeTime(READ_MS, `open ${path}`);
+      await takeTime(READ_MS, () => `open ${path}`);
       const file = await disk.findFile(path);
       return file && wrap(path, file);
     },
     async list(directory) {
-      await takeTime(READ_MS, `list ${directory}`);
+      await takeTime(READ_MS, () => `list ${directory}`);
       return await disk.list(directory);
     },
     async createDirectory(path) {
-      await takeTime(SYNC_MS, `createDirectory ${path}`);
+      await takeTime(SYNC_MS, () => `createDirectory ${path}`);
       await disk.createDirectory(path);
     },
     async rename(from, to) {
-      await takeTime(WRITE_MS, `rename ${from}`);
+      await takeTime(WRITE_MS, () => `rename ${from}`);
       await disk.rename(from, to);
     },
     async remove(path) {
-      await takeTime(WRITE_MS, `remove ${path}`);
+      await takeTime(WRITE_MS, () => `remove ${path}`);
       onFileRemoved(path);
       await disk.remove(path);
     },
     async removeDirectory(path) {
-      await takeTime(WRITE_MS, `removeDirectory ${path}`);
+      await takeTime(WRITE_MS, () => `removeDirectory ${path}`);
       await disk.removeDirectory(path);
       onDirectoryRemoved(path);
     },
     async syncDirectory(path) {
-      await takeTime(SYNC_MS, `syncDirectory ${path}`);
+      await takeTime(SYNC_MS, () => `syncDirectory ${path}`);
       await disk.syncDirectory(path);
     },
     async findBytes(path) {
-      await takeTime(READ_MS, `read ${path}`);
+      await takeTime(READ_MS, () => `read ${path}`);
       return await disk.findBytes(path);
     },
     async writeBytes(path, bytes, modeBits) {
-      await takeTime(2 * SYNC_MS, `writeBytes ${path}`);
+      await takeTime(2 * SYNC_MS, () => `writeBytes ${path}`);
       await disk.writeBytes(path, bytes, modeBits);
     },
     async space(path): Promise<DiskSpace> {
-      await takeTime(READ_MS, `space ${path}`);
+      await takeTime(READ_MS, () => `space ${path}`);
       return await disk.space(path);
     }
   };

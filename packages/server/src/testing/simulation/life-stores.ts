@@ -7,11 +7,11 @@ const SYNC_MS = 2;
 
 /** The ordered stores of a machine's disk as one life of it sees them: batches and reads take time, lookups none. */
 export function lifeStores(life: Life, stores: MemoryOrderedStores, pace: DiskPace): OpenOrderedStore {
-  const takeTime = async (meanMs: number, what: string): Promise<void> => {
-    await life.wait(meanMs * pace.factor * (0.5 + life.random.fraction()), `store ${what}`);
+  const takeTime = async (meanMs: number, what: () => string): Promise<void> => {
+    await life.wait(meanMs * pace.factor * (0.5 + life.random.fraction()), () => `store ${what()}`);
   };
   return async (directory) => {
-    await takeTime(SYNC_MS, `open ${directory}`);
+    await takeTime(SYNC_MS, () => `open ${directory}`);
     return wrap(await stores.open(directory));
   };
 
@@ -22,13 +22,13 @@ export function lifeStores(life: Life, stores: MemoryOrderedStores, pace: DiskPa
         // At once, so that batches stay in the order of their calls.
         const written = store.batch(operations, options);
         written.catch(() => undefined);
-        await takeTime(options?.sync ? SYNC_MS : STEP_MS, `batch of ${operations.length}`);
+        await takeTime(options?.sync ? SYNC_MS : STEP_MS, () => `batch of ${operations.length}`);
         await written;
       },
       async range(query) {
         const rows = store.range(query);
         rows.catch(() => undefined);
-        await takeTime(STEP_MS, 'range');
+        await takeTime(STEP_MS, () => 'range');
         return await rows;
       },
       scan: (query) => store.scan(query),

@@ -1,4 +1,5 @@
 import type { Clock, Random } from '../../platform/index.js';
+import type { TraceText } from './trace.js';
 import type { EventOwner, World, WorldEvent } from './world.js';
 
 /** How the clocks of a machine differ from virtual time. */
@@ -36,6 +37,7 @@ export class Life implements EventOwner {
   #isEnded = false;
   #isPaused = false;
   #held: WorldEvent[] = [];
+  readonly #timerLabel = (): string => `${this.id} timer`;
 
   constructor({ world, name, number, clock }: LifeOptions) {
     this.#world = world;
@@ -84,9 +86,10 @@ export class Life implements EventOwner {
   }
 
   /** Resolves after a time, of the world and not of its clock; never after the end of this life. */
-  wait(afterMs: number, label: string): Promise<void> {
+  wait(afterMs: number, label: TraceText): Promise<void> {
     return new Promise((resolve) => {
-      this.#world.schedule({ afterMs, owner: this, label: label && `${this.id} ${label}`, run: resolve });
+      const owned = label && (() => `${this.id} ${typeof label === 'string' ? label : label()}`);
+      this.#world.schedule({ afterMs, owner: this, label: owned, run: resolve });
     });
   }
 
@@ -100,7 +103,7 @@ export class Life implements EventOwner {
   #setTimer(durationMs: number, run: () => void): Disposable {
     // Rounded up: a timer never fires before its time by its own clock.
     const afterMs = Math.max(0, durationMs) / this.#clock.rate + 0.001;
-    return this.#world.schedule({ afterMs, owner: this, kind: 'timer', label: `${this.id} timer`, run });
+    return this.#world.schedule({ afterMs, owner: this, kind: 'timer', label: this.#timerLabel, run });
   }
 
   #sleep(durationMs: number, signal?: AbortSignal): Promise<void> {

@@ -1,4 +1,5 @@
-import { isRead, type ModelAnswer, type ModelCall, type ModelState, stepModel } from './store-model.js';
+import { type KnownState, KnownStates } from './known-states.js';
+import { areIndependent, bytesOf, isRead, type ModelAnswer, type ModelCall } from './store-model.js';
 
 /** A call that has begun. */
 export interface OpenCall {
@@ -9,11 +10,20 @@ export interface OpenCall {
 
 /** One way in which all that is known could have happened. */
 interface Possibility {
-  readonly state: ModelState;
+  readonly state: KnownState;
   /** Calls that have taken effect and were not answered yet, with what they must answer, by id. */
   readonly done: ReadonlyMap<number, ModelAnswer>;
 }
 
+interface AnsweredCall {
+  readonly opened: OpenCall;
+  readonly answer: ModelAnswer;
+  /** What may have happened before it. */
+  readonly others: readonly OpenCall[];
+}
+
+/** States that are remembered although they may be impossible by now. */
+const STATES_KEPT = 2000;
 /** More at once means that too many calls were left without an answer. */
 const POSSIBILITIES_MAX = 50_000;
 const HISTORY_KEPT = 200;
@@ -26,7 +36,8 @@ const HISTORY_KEPT = 200;
 export class LinearizabilityMonitor {
   readonly #open = new Map<number, OpenCall>();
   readonly #givenUp = new Set<number>();
-  #possibilities: Possibility[] = [{ state: [], done: new Map() }];
+  readonly #states = new KnownStates();
+  #possibilities: Possibility[] = [{ state: this.#states.find([]), done: new Map() }];
   #nextId = 1;
   readonly #history: string[] = [];
 
@@ -48,6 +59,11 @@ export class LinearizabilityMonitor {
     return this.#possibilities.length;
   }
 
+  /** Bytes of all objects, in that possible state that has most. */
+  get bytesMax(): number {
+    return Math.max(...this.#possibilities.map(({ state }) => bytesOf(state.model)));
+  }
+
   get givenUpCount(): number {
     return this.#givenUp.size;
   }
@@ -57,12 +73,14 @@ export class LinearizabilityMonitor {
     this.#note(opened, String(answer));
     const before = this.#possibilities;
     const next = new Map<string, Possibility>();
-    for (const possibility of before) this.#explain(possibility, { opened, answer }, next, new Set());
+    const answered = { opened, answer, others: this.#related(opened) };
+    for (const possibility of before) this.#explain(possibility, answered, next, new Set());
     this.#open.delete(opened.id);
     this.#possibilities = [...next.values()];
+    this.#forgetStates();
     if (next.size > POSSIBILITIES_MAX) return 'too many calls are without an answer to judge the others';
     if (next.size > 0) return undefined;
-    const states = before.slice(0, 5).map(({ state }) => JSON.stringify(state));
+    const states = before.slice(0, 5).map(({ state }) => state.text);
     return [
       `no order of the calls explains that ${JSON.stringify(opened.call)} answers ${JSON.stringify(answer)}`,
       `  before it: ${states.join(' or ')}${before.length > 5 ? ` or ${before.length - 5} more` : ''}`,
@@ -70,14 +88,29 @@ export class LinearizabilityMonitor {
     ].join('\n');
   }
 
-  /** Every way to take effect for the answered call, with any of the open ones before it. */
+  /**
+   * Open calls whose order with the answered one could matter, also by way of others. All that touch none of their keys
+   * can as well take effect later.
+   */
+  #related(opened: OpenCall): readonly OpenCall[] {
+    const found = [opened];
+    let rest = [...this.#open.values()].filter((other) => other.id !== opened.id);
+    for (let at = 0; at < found.length; at++) {
+      const { call } = found[at]!;
+      found.push(...rest.filter((other) => !areIndependent(call, other.call)));
+      rest = rest.filter((other) => areIndependent(call, other.call));
+    }
+    return found.slice(1).sort((a, b) => a.id - b.id);
+  }
+
+  /** Every way to take effect for the answered call, with any of the related ones before it. */
   #explain(
     { state, done }: Possibility,
-    answered: { readonly opened: OpenCall; readonly answer: ModelAnswer },
+    answered: AnsweredCall,
     found: Map<string, Possibility>,
     seen: Set<string>
   ): void {
-    const { opened, answer } = answered;
+    const { opened, answer, others } = answered;
     const early = done.get(opened.id);
     if (early !== undefined) {
       if (early === answer) keep(found, { state, done: without(done, opened.id) });
@@ -86,13 +119,13 @@ export class LinearizabilityMonitor {
     const place = keyOf({ state, done });
     if (seen.has(place)) return;
     seen.add(place);
-    const own = stepModel(state, opened.call);
+    const own = this.#states.step(state, opened);
     if (own.answer === answer) keep(found, { state: own.state, done });
-    for (const other of this.#open.values()) {
-      if (other.id === opened.id || done.has(other.id)) continue;
-      const step = stepModel(state, other.call);
+    for (const other of others) {
+      if (done.has(other.id)) continue;
+      const step = this.#states.step(state, other);
       // Nobody hears of a call that was given up, so where it changes nothing it need not happen.
-      if (this.#givenUp.has(other.id) && isSame(step.state, state)) continue;
+      if (this.#givenUp.has(other.id) && step.state === state) continue;
       this.#explain(
         { state: step.state, done: new Map(done).set(other.id, step.answer) },
         answered,
@@ -100,6 +133,15 @@ export class LinearizabilityMonitor {
         seen
       );
     }
+  }
+
+  #forgetStates(): void {
+    if (this.#states.size < STATES_KEPT) return;
+    this.#states.clear();
+    this.#possibilities = this.#possibilities.map(({ state, done }) => ({
+      state: this.#states.find(state.model),
+      done
+    }));
   }
 
   #note({ id, call, startedMs }: OpenCall, outcome: string): void {
@@ -112,10 +154,6 @@ function keep(found: Map<string, Possibility>, possibility: Possibility): void {
   found.set(keyOf(possibility), possibility);
 }
 
-function isSame(a: ModelState, b: ModelState): boolean {
-  return a === b || JSON.stringify(a) === JSON.stringify(b);
-}
-
 function without(done: ReadonlyMap<number, ModelAnswer>, id: number): ReadonlyMap<number, ModelAnswer> {
   const rest = new Map(done);
   rest.delete(id);
@@ -123,6 +161,7 @@ function without(done: ReadonlyMap<number, ModelAnswer>, id: number): ReadonlyMa
 }
 
 function keyOf({ state, done }: Possibility): string {
+  if (done.size === 0) return String(state.id);
   const ids = [...done.keys()].sort((a, b) => a - b);
-  return JSON.stringify([state, ids.map((id) => [id, done.get(id)])]);
+  return `${state.id} ${ids.map((id) => `${id}=${done.get(id)}`).join(' ')}`;
 }

@@ -38,6 +38,7 @@ export interface MachineOptions {
   readonly onFileRemoved: (machine: Machine, path: string) => void;
 }
 
+export const EXTENT_BYTES_MAX = 96 * 1024;
 export const META_ADDRESS = 'etcd:2379';
 export const EXTENT_DIRECTORY = '/data/extents';
 const NODE_DIRECTORY = '/data';
@@ -46,6 +47,9 @@ const PORT = 7000;
 export const DISK_BYTES = 1024 * 1024 * 1024;
 /** What supervises the process starts it again. */
 const RESTART_MS = 1000;
+
+/** What an orderly end may take before it becomes a kill. */
+const STOP_MS_MAX = 5000;
 
 export type EndOfLife = 'kill' | 'power';
 
@@ -59,6 +63,8 @@ export class Machine {
   readonly clock: ClockSetting;
   readonly #options: MachineOptions;
   readonly #random: Random;
+  /** It is no part of the stamp: not yet, or not any more. */
+  isAbsent = false;
   #life: Life | undefined;
   #roles: RunningRoles | undefined;
   #lifeCount = 0;
@@ -80,7 +86,7 @@ export class Machine {
   }
 
   start(): void {
-    if (this.#life) return;
+    if (this.#life || this.isAbsent) return;
     const { world, network } = this.#options;
     this.#lifeCount += 1;
     const life = new Life({ world, name: this.name, number: this.#lifeCount, clock: this.clock });
@@ -101,6 +107,30 @@ export class Machine {
     network.ended(life, how === 'power');
     if (how === 'power') this.memory.crash({ random: this.#random });
     await this.stores.crash({ random: how === 'power' ? this.#random : KEEP_ALL });
+  }
+
+  /** Ends the process in order, as far as that goes on. */
+  stop(): void {
+    const life = this.#life;
+    if (!life) return;
+    const { world } = this.#options;
+    world.note(`${life.id} is told to stop`);
+    const end = (): void => {
+      if (this.#life === life) void this.end('kill');
+    };
+    const timer = world.schedule({ afterMs: STOP_MS_MAX, label: '', run: end });
+    const closing = this.#roles?.close() ?? Promise.resolve();
+    void closing
+      .catch(() => undefined)
+      .then(() => {
+        timer[Symbol.dispose]();
+        end();
+      });
+  }
+
+  /** The folder of the index is removed while nobody uses it. */
+  removeIndex(): void {
+    if (!this.#life) this.stores.remove(`${INDEX_DIRECTORY}/partition-1`);
   }
 
   pause(): void {

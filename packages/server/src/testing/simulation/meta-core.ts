@@ -31,6 +31,8 @@ export type OnMetaCommit = (commit: MetaCommit, before: ReadonlyMap<string, Meta
 export class MetaCore {
   readonly #world: World;
   readonly #entries = new Map<string, StoredEntry>();
+  /** In the order of their bytes; absent after a key came or went. */
+  #keys: readonly string[] | undefined;
   readonly #leases = new Map<string, StoredLease>();
   readonly #listeners = new Set<OnMetaCommit>();
   #history: MetaCommit[] = [];
@@ -51,7 +53,8 @@ export class MetaCore {
   }
 
   range(prefix: string): MetaRange {
-    const keys = [...this.#entries.keys()].filter((key) => key.startsWith(prefix)).sort(byBytes);
+    this.#keys ??= [...this.#entries.keys()].sort(byBytes);
+    const keys = this.#keys.filter((key) => key.startsWith(prefix));
     return { entries: keys.map((key) => withoutLease(this.#entries.get(key)!)), revision: this.#revision };
   }
 
@@ -146,7 +149,8 @@ export class MetaCore {
       if (previous?.leaseId !== undefined) this.#leases.get(previous.leaseId)?.keys.delete(key);
       if (leaseId !== undefined) this.#leases.get(leaseId)!.keys.add(key);
       const createRevision = previous?.createRevision ?? revision;
-      const entry = { key, value: Uint8Array.from(value), revision, createRevision, leaseId };
+      const entry = { key, value: new Uint8Array(value), revision, createRevision, leaseId };
+      if (!previous) this.#keys = undefined;
       this.#entries.set(key, entry);
       changes.push({ type: 'put', entry: withoutLease(entry) });
     }
@@ -156,6 +160,7 @@ export class MetaCore {
       before.set(key, previous);
       if (previous.leaseId !== undefined) this.#leases.get(previous.leaseId)?.keys.delete(key);
       this.#entries.delete(key);
+      this.#keys = undefined;
       changes.push({ type: 'delete', key, revision });
     }
     if (changes.length === 0) return this.#revision;
@@ -163,7 +168,7 @@ export class MetaCore {
     const commit = { revision, changes };
     this.#history.push(commit);
     this.#world.note(
-      `etcd ${revision} ${changes.map((change) => `${change.type} ${keyOf(change)}`).join(', ')}`
+      () => `etcd ${revision} ${changes.map((change) => `${change.type} ${keyOf(change)}`).join(', ')}`
     );
     for (const run of [...this.#listeners]) run(commit, before);
     return revision;

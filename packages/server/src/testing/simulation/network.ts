@@ -170,7 +170,7 @@ export class SimulatedNetwork {
   ): void {
     if (this.links.isCut(from, to)) return;
     const afterMs = this.links.delayMs(from, to);
-    this.#world.schedule({ afterMs, owner, label: `${from}>${to} ${label}`, run });
+    this.#world.schedule({ afterMs, owner, label: () => `${from}>${to} ${label}`, run });
   }
 
   findService(answerer: Life): RoleService | undefined {

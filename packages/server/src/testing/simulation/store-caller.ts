@@ -30,6 +30,8 @@ const UNKNOWN = [
 ] as const;
 /** An upload goes in pieces of so many bytes. */
 const UPLOAD_BYTES = 10_000;
+/** What nobody completes is collected after this time. */
+const ABANDONED_MS = 60_000;
 
 /** Makes a call of the model on a store. */
 export async function makeCall(call: ModelCall, options: MakeCallOptions): Promise<CallOutcome> {
@@ -82,6 +84,8 @@ async function made(
     }
     case 'upload':
       return await upload(call, { layer, bucket, requestId, deadlineMs });
+    case 'abandon':
+      return await abandon(call, { layer, bucket, requestId, deadlineMs });
     case 'read': {
       const { head, body } = await objects.read({ bucket, key: call.key }, options);
       return `${head.generation} ${digestOfBytes(body)}`;
@@ -120,13 +124,40 @@ async function upload(
   const { uploads } = layer;
   const options = { deadlineMs };
   const { uploadId } = await uploads.create({ bucket, key, requestId: `${requestId}/create` }, options);
-  for (let offset = 0; offset < length; offset += UPLOAD_BYTES) {
-    const body = tokenBytes(token, offset, Math.min(UPLOAD_BYTES, length - offset));
-    await uploads.write(
-      { bucket, key, uploadId, offset, body, requestId: `${requestId}/${offset}` },
-      options
-    );
-  }
+  await writePieces({ key, token, length, uploadId }, { layer, bucket, requestId, deadlineMs });
   return (await uploads.complete({ bucket, key, uploadId, requestId: `${requestId}/complete` }, options))
     .generation;
+}
+
+/** Leaves an upload as it is, given up or for its time to run out. */
+async function abandon(
+  { key, token, length }: { readonly key: string; readonly token: number; readonly length: number },
+  { layer, bucket, requestId, deadlineMs }: MakeCallOptions
+): Promise<boolean> {
+  const { uploads } = layer;
+  const options = { deadlineMs };
+  const given = { bucket, key, requestId: `${requestId}/create`, expiresInMs: ABANDONED_MS };
+  const { uploadId } = await uploads.create(given, options);
+  try {
+    await writePieces({ key, token, length, uploadId }, { layer, bucket, requestId, deadlineMs });
+    if (token % 2 === 0)
+      await uploads.abort({ bucket, key, uploadId, requestId: `${requestId}/abort` }, options);
+  } catch (error) {
+    // By the clock of the server its time was over.
+    if (!isStoreError(error, 'NoSuchUpload')) throw error;
+  }
+  return true;
+}
+
+async function writePieces(
+  { key, token, length, uploadId }: { key: string; token: number; length: number; uploadId: string },
+  { layer, bucket, requestId, deadlineMs }: MakeCallOptions
+): Promise<void> {
+  for (let offset = 0; offset < length; offset += UPLOAD_BYTES) {
+    const body = tokenBytes(token, offset, Math.min(UPLOAD_BYTES, length - offset));
+    await layer.uploads.write(
+      { bucket, key, uploadId, offset, body, requestId: `${requestId}/${offset}` },
+      { deadlineMs }
+    );
+  }
 }

@@ -22,6 +22,8 @@ export type ModelCall =
     }
   | { readonly type: 'truncate'; readonly key: string; readonly size: number }
   | { readonly type: 'upload'; readonly key: string; readonly token: number; readonly length: number }
+  /** An upload that is never completed: nobody must see anything of it. */
+  | { readonly type: 'abandon'; readonly key: string; readonly token: number; readonly length: number }
   | { readonly type: 'read' | 'head' | 'delete'; readonly key: string }
   | { readonly type: 'rename' | 'copy'; readonly key: string; readonly to: string }
   | { readonly type: 'renamePrefix'; readonly prefix: string; readonly to: string }
@@ -32,8 +34,54 @@ export type ModelAnswer = string | number | boolean;
 /** In the order of the keys. */
 export type ModelState = readonly (readonly [key: string, generation: number, content: Content])[];
 
+/** Of all objects. */
+export function bytesOf(state: ModelState): number {
+  return state.reduce((sum, [, , content]) => sum + sizeOf(content), 0);
+}
+
+/** Whether it changes nothing. */
 export function isRead({ type }: ModelCall): boolean {
-  return type === 'read' || type === 'head' || type === 'list';
+  return type === 'read' || type === 'head' || type === 'list' || type === 'abandon';
+}
+
+/** Whether two calls do and answer the same in either order, whatever the state. */
+export function areIndependent(a: ModelCall, b: ModelCall): boolean {
+  if (isRead(a) && isRead(b)) return true;
+  return !areasOf(a).some((one) => areasOf(b).some((other) => isOverlap(one, other)));
+}
+
+/** Keys that a call looks at or changes: one, or all below a prefix. */
+interface Area {
+  readonly start: string;
+  readonly isPrefix: boolean;
+}
+
+function areasOf(call: ModelCall): readonly Area[] {
+  switch (call.type) {
+    case 'rename':
+    case 'copy':
+      return [
+        { start: call.key, isPrefix: false },
+        { start: call.to, isPrefix: false }
+      ];
+    case 'renamePrefix':
+      return [
+        { start: call.prefix, isPrefix: true },
+        { start: call.to, isPrefix: true }
+      ];
+    case 'deletePrefix':
+    case 'list':
+      return [{ start: call.prefix, isPrefix: true }];
+    case 'abandon':
+      return [];
+    default:
+      return [{ start: call.key, isPrefix: false }];
+  }
+}
+
+function isOverlap(a: Area, b: Area): boolean {
+  if (a.start === b.start) return true;
+  return (a.isPrefix && b.start.startsWith(a.start)) || (b.isPrefix && a.start.startsWith(b.start));
 }
 
 interface Stored {
@@ -67,6 +115,8 @@ function change(objects: Map<string, Stored>, call: ModelCall): ModelAnswer {
     case 'put':
     case 'upload':
       return write(call.key, contentOf(call.token, call.length));
+    case 'abandon':
+      return true;
     case 'create':
       return objects.has(call.key)
         ? 'PreconditionFailed'

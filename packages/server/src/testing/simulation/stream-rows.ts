@@ -9,6 +9,8 @@ export interface ExtentRow {
   readonly ownerEpoch: number;
   readonly replicas: readonly string[];
   readonly unconfirmed: readonly string[];
+  /** Replicas that are known to be damaged or missing. */
+  readonly damaged?: readonly string[];
   readonly isDamaged?: boolean;
 }
 
@@ -46,12 +48,21 @@ export function findListOf(core: MetaCore, extentId: number): ListRow | undefine
   return lists.find(({ extentIds }) => extentIds.includes(extentId));
 }
 
-/** Extents that some stream lists. */
-export function listedExtents(core: MetaCore): readonly number[] {
-  const lists = core.range(LIST_ROWS).entries;
+/** Extents that some stream lists; of those streams whose names fit. */
+export function listedExtents(core: MetaCore, isWanted = (_name: string) => true): readonly number[] {
+  const lists = core.range(LIST_ROWS).entries.filter(({ key }) => isWanted(key));
   return lists.flatMap((entry) => decodeRow<ListRow>(entry)!.extentIds);
 }
 
+/** Rows are read far more often than written; a value of the meta store never changes. */
+const decoded = new WeakMap<Uint8Array, unknown>();
+
 export function decodeRow<Row>(entry: { readonly value: Uint8Array } | undefined): Row | undefined {
-  return entry && (JSON.parse(Buffer.from(entry.value).toString()) as Row);
+  if (!entry) return undefined;
+  let row = decoded.get(entry.value);
+  if (row === undefined) {
+    row = JSON.parse(Buffer.from(entry.value).toString());
+    decoded.set(entry.value, row);
+  }
+  return row as Row;
 }

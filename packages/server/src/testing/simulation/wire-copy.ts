@@ -4,7 +4,7 @@
  */
 export function wireCopy(value: unknown): unknown {
   if (value === undefined || value === null) return null;
-  if (value instanceof Uint8Array) return Uint8Array.from(value);
+  if (value instanceof Uint8Array) return new Uint8Array(value);
   if (Array.isArray(value)) return value.map(wireCopy);
   if (typeof value === 'object') {
     const prototype: unknown = Object.getPrototypeOf(value);

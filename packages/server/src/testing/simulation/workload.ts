@@ -1,9 +1,10 @@
 import type { PartitionLayer } from '../../partition/index.js';
 import type { Random } from '../../platform/index.js';
+import type { Load } from './fault.js';
 import type { Life } from './life.js';
 import { LinearizabilityMonitor, type OpenCall } from './linearizability-monitor.js';
 import { makeCall } from './store-caller.js';
-import type { ModelCall } from './store-model.js';
+import { isRead, type ModelCall } from './store-model.js';
 import { Violation } from './violation.js';
 import type { World } from './world.js';
 
@@ -12,10 +13,7 @@ export interface WorkloadOptions {
   readonly life: Life;
   /** Of each front end; callers are spread over them. */
   readonly layers: readonly PartitionLayer[];
-  readonly groupCount: number;
-  readonly callersPerGroup: number;
-  /** Between two calls of a caller, on average. */
-  readonly thinkMs: number;
+  readonly load: Load;
 }
 
 export interface WorkloadCounts {
@@ -33,6 +31,8 @@ const GIVEN_UP_MAX = 4;
 const POSSIBILITIES_MAX = 100;
 const RETRY_MS = 200;
 const SIZES = [0, 1, 50, 300, 300, 2000, 2000, 9000, 30_000, 70_000];
+const NAMES = ['a', 'b', 'c', 'd/x', 'd/y', 'e/x'];
+const REWRITE_PART = 0.8;
 const LARGE_BYTES = 4 * 1024 * 1024 + 5000;
 
 interface Group {
@@ -60,15 +60,17 @@ export class Workload {
 
   constructor(options: WorkloadOptions) {
     this.#options = options;
-    this.#groups = Array.from({ length: options.groupCount }, (_, number) => {
+    const { groupCount, keysPerGroup } = options.load;
+    this.#groups = Array.from({ length: groupCount }, (_, number) => {
       const prefix = `g${number}/`;
-      const keys = ['a', 'b', 'c', 'd/x', 'd/y', 'e/x'].map((name) => prefix + name);
+      const more = Array.from({ length: keysPerGroup - NAMES.length }, (_, index) => `k${index}`);
+      const keys = [...NAMES, ...more].map((name) => prefix + name);
       return { prefix, keys, monitor: new LinearizabilityMonitor() };
     });
   }
 
   start(): void {
-    const { callersPerGroup } = this.#options;
+    const { callersPerGroup } = this.#options.load;
     const callers = this.#groups.flatMap((group) =>
       Array.from({ length: callersPerGroup }, (_, number) => this.#work(group, number))
     );
@@ -101,11 +103,11 @@ export class Workload {
   }
 
   async #work(group: Group, number: number): Promise<void> {
-    const { world, life, thinkMs } = this.#options;
+    const { world, life, load } = this.#options;
     const random = world.random(`caller ${group.prefix}${number}`);
     while (!this.#isStopping) {
-      await life.wait(-thinkMs * Math.log(1 - random.fraction()), '');
-      await this.#make(group, this.#randomCall(group, random), { random, number, mustAnswer: false });
+      await life.wait(-load.thinkMs * Math.log(1 - random.fraction()), '');
+      await this.#make(group, this.#draw(group, random), { random, number, mustAnswer: false });
     }
   }
 
@@ -116,7 +118,7 @@ export class Workload {
     this.counts.calls += 1;
     const requestId = random.uuid();
     const opened = monitor.begin(call, world.nowMs);
-    world.note(`call ${group.prefix}#${opened.id} ${JSON.stringify(call)}`);
+    world.note(() => `call ${group.prefix}#${opened.id} ${JSON.stringify(call)}`);
     for (;;) {
       const deadlineMs = DEADLINE_MS_MIN + random.fraction() * (DEADLINE_MS_MAX - DEADLINE_MS_MIN);
       const outcome = await makeCall(call, { layer, bucket: BUCKET, requestId, deadlineMs });
@@ -139,7 +141,7 @@ export class Workload {
         monitor.givenUpCount < GIVEN_UP_MAX &&
         monitor.possibilityCount < POSSIBILITIES_MAX &&
         random.fraction() < 0.3;
-      if (!mustAnswer && (isEnough || isReadOf(call))) {
+      if (!mustAnswer && (isEnough || isRead(call))) {
         this.counts.unknowns += 1;
         monitor.giveUp(opened);
         return;
@@ -151,11 +153,24 @@ export class Workload {
 
   #answered(group: Group, opened: OpenCall, answer: string | number | boolean): void {
     const { world } = this.#options;
-    world.note(`call ${group.prefix}#${opened.id} answers ${JSON.stringify(answer)}`);
+    world.note(() => `call ${group.prefix}#${opened.id} answers ${JSON.stringify(answer)}`);
     const wrong = group.monitor.end(opened, answer);
     if (wrong === undefined) return;
     const name = opened.call.type === 'list' ? 'I11' : 'linearizability';
     world.fail(new Violation(name, wrong));
+  }
+
+  /** Bytes of all objects, in that possible state that has most. */
+  get liveBytes(): number {
+    return this.#groups.reduce((sum, { monitor }) => sum + monitor.bytesMax, 0);
+  }
+
+  #draw(group: Group, random: Random): ModelCall {
+    const isRewrite = this.#options.load.mix === 'rewrites' && random.fraction() < REWRITE_PART;
+    if (!isRewrite) return this.#randomCall(group, random);
+    const key = group.keys[Math.floor(random.fraction() * group.keys.length)]!;
+    const length = 2000 + Math.floor(random.fraction() * 6000);
+    return { type: 'put', key, token: this.#token++, length };
   }
 
   #randomCall({ keys, prefix }: Group, random: Random): ModelCall {
@@ -175,6 +190,7 @@ export class Workload {
       [8, () => ({ type: 'overwrite', key, offset: int(3000), ...some() })],
       [3, () => ({ type: 'truncate', key, size: int(3000) })],
       [3, () => ({ type: 'upload', key, token: this.#token++, length: 1 + int(35_000) })],
+      [2, () => ({ type: 'abandon', key, token: this.#token++, length: 1 + int(35_000) })],
       [17, () => ({ type: 'read', key })],
       [3, () => ({ type: 'head', key })],
       [8, () => ({ type: 'delete', key })],
@@ -192,8 +208,4 @@ export class Workload {
     }
     return { type: 'list', prefix };
   }
-}
-
-function isReadOf({ type }: ModelCall): boolean {
-  return type === 'read' || type === 'head' || type === 'list';
 }

@@ -1,6 +1,6 @@
 import { type Random, seededRandom } from '../../platform/index.js';
 import { EventQueue, type SimulatedEvent } from './event-queue.js';
-import { Trace } from './trace.js';
+import { Trace, type TraceText } from './trace.js';
 import { Violation } from './violation.js';
 
 /** Whose events may be held back or dropped: one life of a machine. */
@@ -15,7 +15,7 @@ export interface WorldEvent extends SimulatedEvent {
   readonly owner: EventOwner | undefined;
   /** Timers of a machine that was paused come before what arrived meanwhile, or after it. */
   readonly kind: 'timer' | 'arrival';
-  readonly label: string;
+  readonly label: TraceText;
 }
 
 export interface Scheduled {
@@ -23,9 +23,11 @@ export interface Scheduled {
   readonly owner?: EventOwner | undefined;
   readonly kind?: WorldEvent['kind'];
   /** Of the trace; empty = leaves no line. */
-  readonly label: string;
+  readonly label: TraceText;
   readonly run: () => void;
 }
+
+const TURNS_AT_ONCE = 64;
 
 /**
  * Virtual time and everything that is going to happen in it. Events happen one after the other; between two of them, all
@@ -33,14 +35,15 @@ export interface Scheduled {
  */
 export class World {
   readonly seed: number;
-  readonly trace = new Trace();
+  readonly trace: Trace;
   readonly #queue = new EventQueue<WorldEvent>();
   #nowMs = 0;
   #order = 0;
   #violation: Violation | undefined;
 
-  constructor(seed: number) {
+  constructor(seed: number, options: { readonly keepsTrace?: boolean | undefined } = {}) {
     this.seed = seed;
+    this.trace = new Trace(options.keepsTrace ?? false);
   }
 
   get nowMs(): number {
@@ -74,7 +77,7 @@ export class World {
     this.schedule({ ...event, afterMs: 0, run: () => !event.isCancelled && event.run() });
   }
 
-  note(text: string): void {
+  note(text: TraceText): void {
     this.trace.add(this.#nowMs, text);
   }
 
@@ -96,21 +99,50 @@ export class World {
     };
     process.on('unhandledRejection', refuse);
     try {
-      await turn();
-      while (!this.#violation) {
-        const event = this.#queue.peek();
-        if (!event || event.atMs > untilMs) break;
-        this.#queue.pop();
-        if (!this.#happens(event)) continue;
-        this.#nowMs = Math.max(this.#nowMs, event.atMs);
-        if (event.label !== '') this.trace.add(this.#nowMs, event.label);
-        this.#run(event);
-        await turn();
-      }
+      await this.#turns(() => this.#step(untilMs));
       if (!this.#violation) this.#nowMs = Math.max(this.#nowMs, untilMs);
     } finally {
       process.off('unhandledRejection', refuse);
     }
+  }
+
+  /**
+   * Takes a step in each turn of the event loop until one says that it was the last. Many turns are asked for at once, as
+   * going around the loop costs more than a step; all promise reactions run between two turns all the same.
+   */
+  #turns(step: () => boolean): Promise<void> {
+    return new Promise((resolve) => {
+      let leftCount = 0;
+      let isOver = false;
+      const turn = (): void => {
+        leftCount -= 1;
+        isOver ||= !step();
+        if (leftCount > 0) return;
+        if (isOver) resolve();
+        else ask();
+      };
+      const ask = (): void => {
+        for (; leftCount < TURNS_AT_ONCE; leftCount++) setImmediate(turn);
+      };
+      // What was started before gets its promise reactions first.
+      setImmediate(ask);
+    });
+  }
+
+  /** The next event happens. @returns False when there is none until then. */
+  #step(untilMs: number): boolean {
+    while (!this.#violation) {
+      const event = this.#queue.peek();
+      if (!event || event.atMs > untilMs) return false;
+      this.#queue.pop();
+      if (!this.#happens(event)) continue;
+      this.#nowMs = Math.max(this.#nowMs, event.atMs);
+      this.trace.happened(event.atMs, event.order);
+      if (event.label !== '') this.trace.add(this.#nowMs, event.label);
+      this.#run(event);
+      return true;
+    }
+    return false;
   }
 
   #happens(event: WorldEvent): boolean {
@@ -130,9 +162,4 @@ export class World {
       );
     }
   }
-}
-
-/** All promise reactions that are ready, and those that they make ready, run before an immediate. */
-function turn(): Promise<void> {
-  return new Promise((resolve) => setImmediate(resolve));
 }
