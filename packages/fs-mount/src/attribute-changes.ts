@@ -59,7 +59,10 @@ export class AttributeChanges {
   }
 
   #stateOf(found: Exclude<Existing, { readonly type: 'directory' }>): FileState {
-    return found.type === 'state' ? found.state : this.#options.files.acquire(found.head);
+    const { files } = this.#options;
+    return found.type === 'state'
+      ? (files.findCurrent(found.state) ?? found.state)
+      : files.acquire(found.head);
   }
 
   async #applyToDirectory(

@@ -299,7 +299,10 @@ export class BucketFileSystem implements FileSystem {
 
   #stateOf(found: Existing, path: string): FileState {
     if (found.type === 'directory') throw new FileSystemError('EISDIR', `${path} is a directory`);
-    return found.type === 'state' ? found.state : this.#files.acquire(found.head);
+    if (found.type === 'object') return this.#files.acquire(found.head);
+    const state = this.#files.findCurrent(found.state);
+    if (!state) throw new FileSystemError('ENOENT', `${path} was removed`);
+    return state;
   }
 
   async #openState(state: FileState, options: OpenOptions, isNews = false): Promise<FileHandle> {

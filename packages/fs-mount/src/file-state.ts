@@ -51,6 +51,8 @@ export class FileState implements RangedFile, WrittenFile {
   mirror: FileMirror | undefined;
   /** No name leads here any more. */
   isDetached = false;
+  /** Nobody has it open any more, and nobody can: its bytes are gone. */
+  isGone = false;
   /** Since when there is something to commit. */
   dirtySinceMs: number | undefined;
 
@@ -232,6 +234,7 @@ export class FileState implements RangedFile, WrittenFile {
 
   /** Ends the local copy of a removed file. */
   async dispose(): Promise<void> {
+    this.isGone = true;
     this.#drop();
     await this.local.close();
   }
@@ -239,6 +242,7 @@ export class FileState implements RangedFile, WrittenFile {
   /** Gives up what could not be stored; returns how many bytes that was. */
   async abandon(): Promise<number> {
     const bytes = this.dirtyBytes;
+    this.isGone = true;
     this.isDetached = true;
     await this.layers.abortUploads();
     this.#drop();

@@ -44,6 +44,16 @@ export class OpenFiles {
     return this.#add(new FileState(this.#options.services, head.key, head));
   }
 
+  /**
+   * The state to open of a file that was found a moment ago, when its last handle may have been closed since. Who opens it
+   * does so at once. Undefined for a removed file that is gone by now.
+   */
+  findCurrent(state: FileState): FileState | undefined {
+    if (state.isGone) return undefined;
+    if (state.isDetached) return state;
+    return this.#states.get(state.key) ?? this.#add(state);
+  }
+
   /** The state of a new file, stored with its first commit. */
   create(key: string, attributes: PosixAttributes): FileState {
     return this.#add(new FileState(this.#options.services, key, attributes));
