@@ -132,11 +132,12 @@ export class Entries {
       }
       yield names;
     }
-    const rest = [...unstored.values()].filter((state) => !state.isDetached);
-    yield rest.map((state) => ({
-      name: shown(formatComponent({ type: 'plain', name: state.key.slice(prefix.length) })),
+    // Some were removed or renamed while the store was asked, and have another key than that of the directory's name.
+    const rest = [...unstored].filter(([key, state]) => files.find(key) === state);
+    yield rest.map(([key, state]) => ({
+      name: shown(formatComponent({ type: 'plain', name: key.slice(prefix.length) })),
       type: state.attributes().mode & S_IFMT,
-      attributes: () => this.#knownAttributes({ key: state.key, form: 'any' })
+      attributes: () => this.#knownAttributes({ key, form: 'any' })
     }));
   }
 

@@ -3,12 +3,14 @@ import type { FileSystem } from '../../file-system.js';
 
 /**
  * One opendir(2). Names are numbered in the order they are listed; what the kernel has passed is dropped, so that a
- * directory of any size can be read. Seeking back begins the listing again.
+ * directory of any size can be read. Seeking back begins the listing again, and so does another path of the directory.
  */
 export class DirectoryHandle {
   readonly #fileSystem: FileSystem;
   readonly #path: () => string;
   #pages: AsyncGenerator<NamedEntry[]> | undefined;
+  /** Where the names were listed: elsewhere they stand for other files. */
+  #listedAt: string | undefined;
   /** The names from number `#start` on. */
   #names: NamedEntry[] = [];
   #start = 0;
@@ -26,7 +28,7 @@ export class DirectoryHandle {
 
   /** The names from `position` on that are there already, at least one unless the listing ends. */
   async from(position: number): Promise<readonly NamedEntry[]> {
-    if (position < this.#start) await this.rewind();
+    if (position < this.#start || this.#path() !== this.#listedAt) await this.rewind();
     for (;;) {
       const skipped = Math.min(position - this.#start, this.#names.length);
       if (skipped > 0) {
@@ -53,7 +55,10 @@ export class DirectoryHandle {
   }
 
   async #load(): Promise<void> {
-    this.#pages ??= this.#fileSystem.readdir(this.#path());
+    if (!this.#pages) {
+      this.#listedAt = this.#path();
+      this.#pages = this.#fileSystem.readdir(this.#listedAt);
+    }
     const { value, done } = await this.#pages.next();
     if (done) this.#isComplete = true;
     else this.#names = value;

@@ -12,6 +12,16 @@ import type { Handlers, SessionContext } from './session-context.js';
 /** `.` and `..`, which are numbered before the names. */
 const DOT_NAMES = ['.', '..'].map((name) => Buffer.from(name));
 
+/** What a program asks of a directory. */
+interface Reading {
+  readonly unique: number;
+  readonly node: Node;
+  readonly directory: DirectoryHandle;
+  readonly offset: number;
+  readonly room: number;
+  readonly withAttributes: boolean;
+}
+
 /** A page of a listing while it is written. */
 interface Page {
   at: number;
@@ -46,13 +56,27 @@ export class DirectoryOperations {
     if (!replies.opened(request.unique, { fh, flags: 0 })) handles.removeDirectory(fh);
   }
 
-  async #read(request: Request, withAttributes: boolean): Promise<void> {
-    const { nodes, handles, replies } = this.#context;
+  #read(request: Request, withAttributes: boolean): Promise<void> {
+    const { nodes, handles, paths } = this.#context;
     const layout = REQUEST.fuse_read_in;
-    const directory = handles.directory(request.u64(layout.fh));
-    const offset = request.u64(layout.offset);
-    const room = Math.min(request.u32(layout.size), HEAD_BYTES - BODY);
     const node = nodes.get(request.nodeId);
+    const reading = {
+      unique: request.unique,
+      node,
+      directory: handles.directory(request.u64(layout.fh)),
+      offset: request.u64(layout.offset),
+      room: Math.min(request.u32(layout.size), HEAD_BYTES - BODY),
+      withAttributes
+    };
+    // The directory keeps its path meanwhile: by that its names lead to what is told of them.
+    return paths.shared(
+      () => nodes.pathOf(node),
+      () => this.#answerPage(reading)
+    );
+  }
+
+  async #answerPage({ unique, node, directory, offset, room, withAttributes }: Reading): Promise<void> {
+    const { nodes, replies } = this.#context;
     // rewinddir(3) shows what is there by now.
     if (offset === 0) await directory.rewind();
     const first = Math.max(0, offset - DOT_NAMES.length);
@@ -65,7 +89,7 @@ export class DirectoryOperations {
     while (position < DOT_NAMES.length && this.#addDot(page, node, position)) position++;
     if (position >= DOT_NAMES.length)
       this.#addNames(page, node, { names, first: directory.position + DOT_NAMES.length });
-    if (replies.send(request.unique, page.at - BODY)) return;
+    if (replies.send(unique, page.at - BODY)) return;
     for (const told of page.told) nodes.forget(told.id, 1);
   }
 
