@@ -9,6 +9,7 @@ import { createStoreClient, type StoreClient } from '@stampede/client';
 import { CutProxy } from './cut-proxy.js';
 import { EtcdCluster, freePorts } from './etcd-cluster.js';
 import { NetLab } from './net-lab.js';
+import { SmallDisk } from './small-disk.js';
 import { COMMAND } from './store-process.js';
 
 /* A stamp of several processes and a real etcd, as an operator would run it. */
@@ -19,6 +20,10 @@ export interface ServerPlan {
   readonly name: string;
   readonly rack: string;
   readonly roles: readonly RoleName[];
+  /** Of an extent node: a disk of its own of so many bytes; needs what `SmallDisk` does. */
+  readonly diskBytes?: number;
+  /** Not started with the stamp. */
+  readonly isLate?: boolean;
 }
 
 export interface StampPlan {
@@ -151,6 +156,7 @@ export class StampCluster implements AsyncDisposable {
 
   readonly #lab: NetLab | undefined;
   readonly #etcdProxy: CutProxy | undefined;
+  readonly #disks: readonly SmallDisk[];
 
   private constructor(options: StampParts) {
     this.directory = options.directory;
@@ -160,6 +166,7 @@ export class StampCluster implements AsyncDisposable {
     this.credentials = options.credentials;
     this.#lab = options.lab;
     this.#etcdProxy = options.etcdProxy;
+    this.#disks = options.disks;
   }
 
   /** Resolves when every process runs; the stamp serves soon after. */
@@ -177,20 +184,25 @@ export class StampCluster implements AsyncDisposable {
     const ports = await freePorts(2 * plan.servers.length);
     const servers: ServerProcess[] = [];
     const endpoints: string[] = [];
+    const disks: SmallDisk[] = [];
     for (const [index, server] of plan.servers.entries()) {
       const host = lab?.hosts[index]?.address ?? '127.0.0.1';
       const listen = `${host}:${ports[2 * index]}`;
       const clientListen = `${host}:${ports[2 * index + 1]}`;
       const folder = join(directory, server.name);
       await mkdir(folder);
+      if (server.diskBytes !== undefined)
+        disks.push(SmallDisk.create(join(folder, EXTENTS), server.diskBytes));
       const config = configOf(server, { plan, etcdEndpoints, listen, clientListen });
       await writeFile(join(folder, 'server.yaml'), JSON.stringify(config, null, 2));
       servers.push(new ServerProcess(server, folder, lab?.hosts[index]?.prefix));
       if (server.roles.includes('front-end')) endpoints.push(`http://${clientListen}`);
     }
-    const cluster = new StampCluster({ directory, etcd, servers, endpoints, credentials, lab, etcdProxy });
+    const cluster = new StampCluster({
+      ...{ directory, etcd, servers, endpoints, credentials, lab, etcdProxy, disks }
+    });
     try {
-      await Promise.all(servers.map((server) => server.start()));
+      await Promise.all(servers.filter(({ plan }) => !plan.isLate).map((server) => server.start()));
       return cluster;
     } catch (error) {
       await cluster[Symbol.asyncDispose]();
@@ -221,6 +233,7 @@ export class StampCluster implements AsyncDisposable {
     this.#lab?.[Symbol.dispose]();
     await this.#etcdProxy?.[Symbol.asyncDispose]();
     await this.etcd[Symbol.asyncDispose]();
+    for (const disk of this.#disks) disk[Symbol.dispose]();
     await rm(this.directory, { recursive: true, force: true });
   }
 }
@@ -228,6 +241,7 @@ export class StampCluster implements AsyncDisposable {
 type StampParts = Pick<StampCluster, 'directory' | 'etcd' | 'servers' | 'endpoints' | 'credentials'> & {
   readonly lab: NetLab | undefined;
   readonly etcdProxy: CutProxy | undefined;
+  readonly disks: readonly SmallDisk[];
 };
 
 interface ConfigInput {

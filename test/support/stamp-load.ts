@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { StoreClient } from '@stampede/client';
 
 /* Clients that write and read all the time, and know what must be there. */
@@ -22,6 +23,8 @@ export interface LoadReport {
   readonly latenciesMs: readonly number[];
 }
 
+const AFTER_ERROR_MS = 100;
+
 interface Known {
   /** The number in the body that was acknowledged last. */
   acknowledged: number;
@@ -30,7 +33,7 @@ interface Known {
 }
 
 /** Writes numbered bodies under keys of its own and reads them back. Each key has one writer, so that what is read is certain. */
-export class StampLoad {
+export class StampLoad implements AsyncDisposable {
   readonly #options: LoadOptions;
   readonly #known = new Map<string, Known>();
   readonly #errors: string[] = [];
@@ -61,6 +64,12 @@ export class StampLoad {
     };
   }
 
+  /** For a test that failed meanwhile. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#isDone = true;
+    await this.#running;
+  }
+
   async #write(writer: number): Promise<void> {
     const { clients, bucket, keysPerWriter } = this.#options;
     let client = writer;
@@ -77,6 +86,7 @@ export class StampLoad {
       } catch (error) {
         this.#errors.push(`put ${key}: ${error}`);
         client += 1;
+        await sleep(AFTER_ERROR_MS);
       }
       this.#latenciesMs.push(performance.now() - startedMs);
       if (number % 4 === 0) await this.#read(client, key);
