@@ -37,6 +37,8 @@ export function currentRows({ samples }: DriveStats): readonly StatRow[] {
   add('process memory', 'resident_bytes', 'bytes');
   add('watch live', 'watch_live', 'count');
   for (const [name, value] of samples) {
+    const outcome = /^opens_total\{outcome="([^"]*)"\}$/.exec(name)?.[1];
+    if (outcome !== undefined) rows.push({ name: `opened so far: ${outcome}`, value, unit: 'count' });
     const cache = /^cache_bytes\{cache="([^"]*)"\}$/.exec(name)?.[1];
     if (cache !== undefined) rows.push({ name: `${cache} cache`, value, unit: 'bytes' });
   }

@@ -104,6 +104,7 @@ t.test('stats are the text format of Prometheus, with names escaped', async (t) 
   const monitor = new Monitor(drive.clock);
   monitor.ended(monitor.operations.of('read'), { startedAtMs: monitor.nowMs() - 2, errno: 5 });
   monitor.readBytes = 7;
+  for (const outcome of ['small', 'kernel', 'small']) monitor.opened(outcome);
   const text = await stats(drive.fileSystem, monitor, drive.clock);
   t.match(text, 'stampede_drive_info{driver="linux",bucket="drive",prefix="a\\"b/",pid="42"} 1\n');
   t.match(text, '# TYPE stampede_drive_operation_duration_seconds histogram\n');
@@ -113,6 +114,8 @@ t.test('stats are the text format of Prometheus, with names escaped', async (t) 
   t.match(text, 'stampede_drive_operation_duration_seconds_sum{operation="read"} 0.002\n');
   t.match(text, 'stampede_drive_operation_failures_total{operation="read",code="EIO"} 1\n');
   t.match(text, 'stampede_drive_read_bytes_total 7\n');
+  t.match(text, 'stampede_drive_opens_total{outcome="small"} 2\n');
+  t.match(text, 'stampede_drive_opens_total{outcome="kernel"} 1\n');
   t.match(text, 'stampede_drive_cache_miss_bytes_total{cache="memory"} 7\n');
   const lines = text.trimEnd().split('\n');
   const isWellFormed = (line: string) =>

@@ -22,10 +22,16 @@ export class Monitor {
   /** What programs read and wrote. */
   readBytes = 0;
   writtenBytes = 0;
+  /** Opened files, by who reads their bytes or why it is not the kernel by itself; only of drivers that know. */
+  readonly opens = new Map<string, number>();
   readonly #clock: Clock;
 
   constructor(clock: Clock) {
     this.#clock = clock;
+  }
+
+  opened(outcome: string): void {
+    this.opens.set(outcome, (this.opens.get(outcome) ?? 0) + 1);
   }
 
   nowMs(): number {

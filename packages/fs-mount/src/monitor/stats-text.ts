@@ -22,6 +22,11 @@ export function statsText(monitor: Monitor, status: FileSystemStatus, facts: Mou
   text.calls('operation', 'Operations of programs, as the kernel asks for them.', monitor.operations.all());
   text.counter('read_bytes_total', 'Bytes that programs read.', [[monitor.readBytes]]);
   text.counter('written_bytes_total', 'Bytes that programs wrote.', [[monitor.writtenBytes]]);
+  text.counter(
+    'opens_total',
+    'Opened files, by who reads their bytes: the kernel by itself, or why it asks.',
+    [...monitor.opens].map(([outcome, count]): [number, Labels] => [count, { outcome }])
+  );
   text.calls('store_call', 'Calls to the store.', monitor.storeCalls.all());
   cacheStats(text, status);
   text.gauge('write_memory_bytes', 'Memory of what is not stored yet.', [[status.writeMemoryBytes]]);

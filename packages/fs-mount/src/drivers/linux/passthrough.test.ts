@@ -9,7 +9,7 @@ import { INIT_FLAG, NEWER_FOPEN, NEWER_INIT_FLAG } from './fuse-constants.js';
 import { NO_TIME } from './fuse-replies.js';
 import { KernelMemory } from './kernel-memory.js';
 import { type Node, NodeTable } from './node-table.js';
-import { type OpenMode, openFlagsOf, Passthrough } from './passthrough.js';
+import { type OpenMode, type OpenOutcome, openFlagsOf, Passthrough } from './passthrough.js';
 
 /* Which way an open goes, with a kernel that only counts what it is given. */
 
@@ -25,6 +25,7 @@ interface World extends AsyncDisposable {
   readonly passthrough: Passthrough;
   /** Numbers of files that the kernel has, and those it was told to let go of. */
   readonly kernel: { readonly given: number[]; readonly closed: number[]; refuses: boolean };
+  readonly outcomes: OpenOutcome[];
   open(name: string, flags?: number): Promise<{ handle: FileHandle; mode: OpenMode | 'stale'; node: Node }>;
 }
 
@@ -54,7 +55,15 @@ async function start(names: readonly string[]): Promise<World> {
     isGuarded: () => false,
     unwatched: NO_TIME
   });
-  const passthrough = new Passthrough({ addon, fileSystem, nodes, memory, onEvent: () => undefined });
+  const outcomes: OpenOutcome[] = [];
+  const passthrough = new Passthrough({
+    addon,
+    fileSystem,
+    nodes,
+    memory,
+    onEvent: () => undefined,
+    onOpen: (outcome) => outcomes.push(outcome)
+  });
   passthrough.channel = {} as Channel;
   passthrough.agree(INIT_FLAG.FUSE_INIT_EXT, NEWER_INIT_FLAG.FUSE_PASSTHROUGH);
   return {
@@ -63,6 +72,7 @@ async function start(names: readonly string[]): Promise<World> {
     nodes,
     passthrough,
     kernel,
+    outcomes,
     async open(name, flags = 0) {
       const node = nodes.lookup(nodes.root, name);
       const handle = await fileSystem.open(`/${name}`, { writable: flags !== 0 });
@@ -85,6 +95,7 @@ t.test('handles of one inode share a file, which is given back once', TEST, asyn
   const opened = await Promise.all([world.open('f'), world.open('f'), world.open('f')]);
   opened.push(await world.open('f', O_WRONLY));
   t.same(opened.map(backingOf), [1, 1, 1, 1]);
+  t.same(world.outcomes, ['kernel', 'kernel', 'kernel', 'writing']);
   t.same(world.kernel.given, [1]);
   for (const { mode } of opened) {
     t.same(world.kernel.closed, []);
@@ -121,6 +132,7 @@ t.test('a file is handed over only when it is what is stored', TEST, async (t) =
   t.equal(backingOf(await world.open('g')), 'stale', 'not after others have changed it');
   world.kernel.refuses = true;
   t.equal(backingOf(await world.open('h')), undefined, 'not to a kernel that refuses');
+  t.same(world.outcomes, ['unstored', 'kernel', 'off']);
   t.same(world.kernel.given, [1]);
 });
 

@@ -20,10 +20,27 @@ const FILE_BYTES_MIN = 128 * 1024;
 /** Its readers and writers agree by locks on one inode: readers must not be left with an inode of their own. */
 const SQLITE_HEADER = 'SQLite format 3\0';
 
+/**
+ * Who reads the bytes of an open file: the kernel by itself (`kernel`), or it asks here, because nothing is passed through
+ * (`off`: no right, no disk cache, or a kernel that cannot), the file is opened for writing or without a cache
+ * (`writing`), it is small, has changes that are not stored (`unstored`), is not whole in the disk cache (`uncached`), is
+ * read by another inode (`shared`), or is a database.
+ */
+export type OpenOutcome =
+  | 'kernel'
+  | 'off'
+  | 'writing'
+  | 'small'
+  | 'unstored'
+  | 'uncached'
+  | 'shared'
+  | 'database';
+
 /** How the kernel reads an inode while it is open: through its page cache and us, or a file by itself. Never both. */
 export interface OpenMode {
   readonly node: Node;
   readonly backing: Backing | undefined;
+  readonly outcome: OpenOutcome;
   handleCount: number;
 }
 
@@ -33,6 +50,8 @@ export interface PassthroughOptions {
   readonly nodes: NodeTable;
   readonly memory: KernelMemory;
   readonly onEvent: OnMountEvent;
+  /** A file was opened. */
+  readonly onOpen: (outcome: OpenOutcome) => void;
 }
 
 /**
@@ -73,14 +92,15 @@ export class Passthrough {
       const mode = this.#modes.get(node);
       if (mode && mayJoin(mode, state, flags)) {
         mode.handleCount++;
-        return mode;
+        return this.#opened(mode, flags);
       }
       if (mode) {
         this.#options.nodes.supersede(node);
         await this.#options.memory.forgetAttributes(node);
         return 'stale';
       }
-      if (!this.#mayBegin(state, flags)) return this.#begin(node, undefined);
+      const obstacle = this.#findObstacle(state, flags);
+      if (obstacle) return this.#opened(this.#begin(node, obstacle), flags);
       const beginning = this.#beginnings.get(node);
       if (beginning) {
         await beginning;
@@ -89,7 +109,7 @@ export class Passthrough {
       const begun = this.#beginPassing(node, state);
       this.#beginnings.set(node, begun);
       const first = await begun;
-      if (first) return first;
+      if (first) return this.#opened(first, flags);
     }
   }
 
@@ -101,7 +121,7 @@ export class Passthrough {
   /** Counts the handle of a new file in. */
   enterCreated(node: Node): OpenMode {
     const mode = this.#modes.get(node);
-    if (!mode) return this.#begin(node, undefined);
+    if (!mode) return this.#begin(node, 'writing');
     assert(!mode.backing, 'a creator has an inode that passes nothing through');
     mode.handleCount++;
     return mode;
@@ -134,47 +154,60 @@ export class Passthrough {
     try {
       const backing = await this.#openBacking(state);
       if (!node.successor && !this.#modes.has(node)) return this.#begin(node, backing);
-      await backing?.close();
+      if (typeof backing === 'object') await backing.close();
       return undefined;
     } finally {
       this.#beginnings.delete(node);
     }
   }
 
-  #begin(node: Node, backing: Backing | undefined): OpenMode {
-    const mode = { node, backing, handleCount: 1 };
+  #begin(node: Node, found: Backing | OpenOutcome): OpenMode {
+    const way =
+      typeof found === 'object'
+        ? { backing: found, outcome: 'kernel' as const }
+        : { backing: undefined, outcome: found };
+    const mode = { node, ...way, handleCount: 1 };
     this.#modes.set(node, mode);
     return mode;
   }
 
-  #mayBegin(state: FileState, flags: number): boolean {
-    const isReading = (flags & O_ACCMODE) === O_RDONLY && (flags & constants.O_DIRECT) === 0;
-    return this.#isOn && isReading && state.size >= FILE_BYTES_MIN && findVersion(state) !== undefined;
+  #opened(mode: OpenMode, flags: number): OpenMode {
+    this.#options.onOpen(mode.backing && !isReading(flags) ? 'writing' : mode.outcome);
+    return mode;
   }
 
-  async #openBacking(state: FileState): Promise<Backing | undefined> {
+  /** Why the kernel cannot read the file by itself, as far as that is known at once. */
+  #findObstacle(state: FileState, flags: number): OpenOutcome | undefined {
+    if (!this.#isOn) return 'off';
+    if (!isReading(flags)) return 'writing';
+    if (state.size < FILE_BYTES_MIN) return 'small';
+    return findVersion(state) ? undefined : 'unstored';
+  }
+
+  async #openBacking(state: FileState): Promise<Backing | OpenOutcome> {
     const head = findVersion(state);
-    if (!head) return undefined;
+    if (!head) return 'unstored';
     const fileId = cacheIdOf(head);
-    if (this.#usedFiles.has(fileId)) return undefined;
+    if (this.#usedFiles.has(fileId)) return 'shared';
     this.#usedFiles.add(fileId);
     const backing = await this.#openFile(state, head, fileId);
-    if (!backing) this.#usedFiles.delete(fileId);
+    if (typeof backing !== 'object') this.#usedFiles.delete(fileId);
     return backing;
   }
 
-  async #openFile(state: FileState, head: ObjectHead, fileId: string): Promise<Backing | undefined> {
+  async #openFile(state: FileState, head: ObjectHead, fileId: string): Promise<Backing | OpenOutcome> {
     const { fileSystem, onEvent } = this.#options;
     const onError = (error: unknown) => onEvent({ type: 'cacheFailed', error });
     const file = await fileSystem.diskCache?.openWhole(head);
-    if (!file) return undefined;
+    if (!file) return 'uncached';
     const isLocked = await isDatabase(file).catch(() => true);
     // It may have been changed while it was looked for.
     const isSame = findVersion(state)?.etag === head.etag && state.mirror === undefined;
     const id = isSame && !isLocked ? this.#openId(file) : undefined;
     if (id === undefined) {
       await file.close().catch(onError);
-      return undefined;
+      if (!isSame) return 'unstored';
+      return isLocked ? 'database' : 'off';
     }
     return new Backing({
       state,
@@ -211,8 +244,11 @@ function mayJoin({ backing }: OpenMode, state: FileState, flags: number): boolea
 export function openFlagsOf({ backing }: OpenMode, flags: number): number {
   if (!backing) return 0;
   // Who writes, or wants no cache between, asks us; only mappings are of the file.
-  const isReading = (flags & O_ACCMODE) === O_RDONLY && (flags & constants.O_DIRECT) === 0;
-  return NEWER_FOPEN.FOPEN_PASSTHROUGH | (isReading ? 0 : FOPEN.FOPEN_DIRECT_IO);
+  return NEWER_FOPEN.FOPEN_PASSTHROUGH | (isReading(flags) ? 0 : FOPEN.FOPEN_DIRECT_IO);
+}
+
+function isReading(flags: number): boolean {
+  return (flags & O_ACCMODE) === O_RDONLY && (flags & constants.O_DIRECT) === 0;
 }
 
 /** The stored version that the file is, byte for byte. */

@@ -26,7 +26,7 @@ import { LockOperations } from './lock-operations.js';
 import { MonitorOperations } from './monitor-operations.js';
 import { NameOperations } from './name-operations.js';
 import { NodeTable } from './node-table.js';
-import { Passthrough } from './passthrough.js';
+import { type OpenOutcome, Passthrough } from './passthrough.js';
 import { PathLocks } from './path-locks.js';
 import { RangeOperations } from './range-operations.js';
 import { ReadBuffers } from './read-buffers.js';
@@ -97,7 +97,9 @@ export class Session {
       isGuarded: (path) => fileSystem.isGuarded(path),
       unwatched: validityOf(attributeTtlMs)
     });
-    const passthrough = new Passthrough({ addon, fileSystem, nodes, memory, onEvent: options.onEvent });
+    const { onEvent, monitor } = options;
+    const onOpen = (outcome: OpenOutcome) => monitor.opened(outcome);
+    const passthrough = new Passthrough({ addon, fileSystem, nodes, memory, onEvent, onOpen });
     this.#context = {
       fileSystem,
       replies,
