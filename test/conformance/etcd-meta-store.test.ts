@@ -56,7 +56,7 @@ async function openFixture(cluster: EtcdCluster): Promise<MetaStoreFixture> {
       return store;
     },
     pass: (durationMs) => sleep(durationMs),
-    monotonicMs: () => clock.monotonicMs(),
+    elapsedMs: () => clock.elapsedMs(),
     async [Symbol.asyncDispose]() {
       for (const each of opened) await each[Symbol.asyncDispose]();
     }

@@ -13,7 +13,7 @@ const lease = await store.grantLease(Number(timeToLiveMs));
 await store.transact({ compares: [], puts: [{ ...put('held', 'here'), leaseId: lease.leaseId }] });
 for (;;) {
   const at = process.hrtime.bigint();
-  if (clock.monotonicMs() >= lease.deadlineMonotonicMs()) break;
+  if (clock.elapsedMs() >= lease.deadlineElapsedMs()) break;
   process.stdout.write(`${at}\n`);
   await clock.sleep(5);
 }

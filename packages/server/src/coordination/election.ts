@@ -130,6 +130,7 @@ function lead(store: ElectionStore, proof: RowProof, { lease, clock }: Candidacy
     epoch: proof.revision,
     proof,
     lost,
+    isOver: () => lost.aborted || clock.elapsedMs() >= lease.deadlineElapsedMs(),
     async resign() {
       end.abort(lostError(proof.key));
       await store.transact({ compares: [], deletes: [proof.key] });

@@ -38,7 +38,7 @@ export class EmbeddedLease implements MetaLease {
     return this.#lost.signal;
   }
 
-  deadlineMonotonicMs(): number {
+  deadlineElapsedMs(): number {
     return this.#lastDeadlineMs ?? this.#nextDeadlineMs();
   }
 
@@ -52,7 +52,7 @@ export class EmbeddedLease implements MetaLease {
   end(): void {
     for (const timer of this.#timers) timer[Symbol.dispose]();
     this.#timers = [];
-    this.#lastDeadlineMs = Math.min(this.#lastDeadlineMs ?? Infinity, this.#options.clock.monotonicMs());
+    this.#lastDeadlineMs = Math.min(this.#lastDeadlineMs ?? Infinity, this.#options.clock.elapsedMs());
     if (!this.#lost.signal.aborted)
       this.#lost.abort(new StoreError('StaleEpoch', `The lease ${this.leaseId} has ended.`));
   }
@@ -62,7 +62,7 @@ export class EmbeddedLease implements MetaLease {
     if (this.#lastDeadlineMs !== undefined) return;
     const { clock, timeToLiveMs, removeKeys } = this.#options;
     this.#lastDeadlineMs = this.#nextDeadlineMs();
-    const remainingMs = this.#lastDeadlineMs - clock.monotonicMs();
+    const remainingMs = this.#lastDeadlineMs - clock.elapsedMs();
     this.#timers = [
       clock.setTimer(remainingMs, () => {
         this.#lost.abort(new StoreError('StaleEpoch', `The lease ${this.leaseId} has run out.`));
@@ -73,6 +73,6 @@ export class EmbeddedLease implements MetaLease {
   }
 
   #nextDeadlineMs(): number {
-    return this.#options.clock.monotonicMs() + this.#options.timeToLiveMs * (1 - MARGIN_PART);
+    return this.#options.clock.elapsedMs() + this.#options.timeToLiveMs * (1 - MARGIN_PART);
   }
 }

@@ -147,7 +147,7 @@ async function openFixture(openStore: () => Promise<OrderedStore>): Promise<Meta
       return meta;
     },
     pass: (durationMs) => clock.advance(durationMs),
-    monotonicMs: () => clock.monotonicMs(),
+    elapsedMs: () => clock.elapsedMs(),
     [Symbol.asyncDispose]: async () => {
       await meta.close();
       await store.close();

@@ -128,3 +128,21 @@ t.test('a member whose name another process has taken waits until that one is go
   t.equal((await fixture.row())!.address, 'a:1');
   t.equal(fixture.membership.isAlive, true);
 });
+
+t.test('a life that ran out while the machine slept is over when it wakes, before any timer', async (t) => {
+  const clock = manualClock();
+  const options = { store: await memoryOrderedStore(), clock, random: seededRandom(1) };
+  await using meta = await openEmbeddedMetaStore(options);
+  const session = meta.connect();
+  const member = { memberId: ID, address: 'a:1', faultDomain: faultDomain('r'), roles: [] };
+  const membership = await Membership.start({ meta: session, clock, member });
+  const life = await membership.life();
+  // Asleep it keeps nothing alive.
+  session.cutOff();
+  clock.suspend(1000);
+  t.equal(life.isOver(), false);
+  clock.suspend(60_000);
+  t.equal(life.isOver(), true);
+  t.equal(life.over.aborted, false, 'no timer came due');
+  await Promise.all([membership.close(), clock.advance(10_000)]);
+});

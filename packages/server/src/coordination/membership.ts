@@ -92,7 +92,7 @@ export class Membership {
     new SteadyStore(meta, clock, AbortSignal.any([over, this.#closing.signal]))
       .untilRowGone(row)
       .then(end, end);
-    return { over, isOver: () => over.aborted || clock.monotonicMs() >= lease.deadlineMonotonicMs() };
+    return { over, isOver: () => over.aborted || clock.elapsedMs() >= lease.deadlineElapsedMs() };
   }
 
   /** Not waited for: it is not kept alive any more, so it runs out where it cannot be revoked. */

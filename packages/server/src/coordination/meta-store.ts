@@ -64,10 +64,10 @@ export type MetaChange =
 export interface MetaLease {
   readonly leaseId: string;
   /**
-   * The monotonic time until which the holder may act, measured from before the last successful keep-alive was sent,
-   * less a margin. Check it again right before each reply.
+   * The time, by `Clock.elapsedMs`, until which the holder may act, measured from before the last successful keep-alive
+   * was sent, less a margin. Check it again right before each reply. Once it has passed the lease ends.
    */
-  deadlineMonotonicMs(): number;
+  deadlineElapsedMs(): number;
   /** Aborts when the lease is known to be lost or was revoked. */
   readonly lost: AbortSignal;
   revoke(): Promise<void>;
@@ -84,6 +84,8 @@ export interface Leadership {
   /** Include this compare in every transaction made as the leader. */
   readonly proof: { readonly key: string; readonly revision: number };
   readonly lost: AbortSignal;
+  /** Checked right before each answer that depends on it: a machine that wakes knows it before any signal aborts. */
+  isOver(): boolean;
   resign(): Promise<void>;
 }
 

@@ -10,6 +10,8 @@ export interface ManualClock extends Clock {
   advance(durationMs: number): Promise<void>;
   /** Moves the wall clock alone, as an operator or a time service would. */
   setNowMs(nowMs: number): void;
+  /** The machine sleeps: what is due stays due, and only `elapsedMs` and the wall clock go on. */
+  suspend(durationMs: number): void;
   /** How many sleeps and timers wait; a test can check that none leaked. */
   pendingCount(): number;
   /** When the next of them falls due, in monotonic time. */
@@ -30,6 +32,7 @@ const START_AT_MS = 1_704_067_200_000;
 
 export function manualClock(options: ManualClockOptions = {}): ManualClock {
   let monotonicMs = 0;
+  let sleptMs = 0;
   let wallOffsetMs = options.startAtMs ?? START_AT_MS;
   /** In order of registration. */
   const timers = new Set<Timer>();
@@ -49,10 +52,15 @@ export function manualClock(options: ManualClockOptions = {}): ManualClock {
   return {
     nowMs: () => Math.floor(wallOffsetMs + monotonicMs),
     monotonicMs: () => monotonicMs,
+    elapsedMs: () => monotonicMs + sleptMs,
     setTimer: start,
     sleep: (durationMs, signal) => sleep(start, durationMs, signal),
     setNowMs(nowMs) {
       wallOffsetMs = nowMs - monotonicMs;
+    },
+    suspend(durationMs) {
+      sleptMs += durationMs;
+      wallOffsetMs += durationMs;
     },
     pendingCount: () => timers.size,
     findNextDueMs: () => findNext()?.dueMs,

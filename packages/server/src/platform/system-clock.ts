@@ -1,13 +1,18 @@
+import { uptime } from 'node:os';
 import type { Clock } from './clock.js';
+import { elapsedTime } from './elapsed-time.js';
 
 /** Longer timers overflow the 32 bits that the runtime has for them and would fire at once. */
 const TIMER_MS_MAX = 2 ** 31 - 1;
 
 /** The clock of this machine. */
 export function systemClock(): Clock {
+  const monotonicMs = (): number => performance.now();
+  const wallMs = (): number => Date.now();
   return {
-    nowMs: () => Date.now(),
-    monotonicMs: () => performance.now(),
+    nowMs: wallMs,
+    monotonicMs,
+    elapsedMs: elapsedTime({ monotonicMs, wallMs, uptimeMs: () => uptime() * 1000 }),
     sleep,
     setTimer(durationMs, run) {
       const timer = startTimer(durationMs, run, { keepsAlive: false });

@@ -1,5 +1,5 @@
 import { isStoreError, StoreError } from '../api/index.js';
-import type { MetaLease } from '../coordination/index.js';
+import type { Leadership, MetaLease } from '../coordination/index.js';
 import { StreamManager, type StreamManagerOptions } from './stream-manager.js';
 import type { StreamManagerApi } from './stream-manager-api.js';
 import type { StreamMeasure } from './stream-measure.js';
@@ -23,6 +23,7 @@ export class StreamManagerLeader implements StreamManagerApi {
   readonly #options: StreamManagerLeaderOptions;
   readonly #closed = new AbortController();
   #manager: StreamManager | undefined;
+  #leadership: Leadership | undefined;
   /** Calls that wait for it. */
   readonly #waiting = new Set<() => void>();
   #isBetweenTerms = false;
@@ -77,6 +78,7 @@ export class StreamManagerLeader implements StreamManagerApi {
     try {
       const leadership = await metaStore.campaign(STREAM_MANAGER_ELECTION, candidate, { lease, signal });
       const manager = await StreamManager.open({ ...this.#options, leadership });
+      this.#leadership = leadership;
       this.#manager = manager;
       this.#endWaiting();
       onLeading();
@@ -122,7 +124,8 @@ export class StreamManagerLeader implements StreamManagerApi {
 
   /** Of its leadership; absent while another one leads. */
   get epoch(): number | undefined {
-    return this.#manager?.inDoubt.aborted === false ? this.#manager.epoch : undefined;
+    if (!this.#manager || this.#manager.inDoubt.aborted || this.#leadership!.isOver()) return undefined;
+    return this.#manager.epoch;
   }
 
   get isLeading(): boolean {
@@ -156,34 +159,51 @@ export class StreamManagerLeader implements StreamManagerApi {
       this.#waiting.add(() => woken.abort());
       await clock.sleep(leftMs, AbortSignal.any([woken.signal, this.#closed.signal])).catch(() => undefined);
     }
-    if (this.#manager && !this.#manager.inDoubt.aborted) return this.#manager;
-    throw new StoreError('ServiceUnavailable', 'This stream manager does not lead now. Ask the leader.');
+    if (this.isLeading) return this.#manager!;
+    throw notLeading();
+  }
+
+  /** What was done in a term that is over by now stays done, and is not answered: the next leader is asked again. */
+  async #answer<Result>(run: (manager: StreamManager) => Promise<Result>): Promise<Result> {
+    const manager = await this.#get();
+    const leadership = this.#leadership!;
+    const result = await run(manager);
+    if (leadership.isOver()) throw notLeading();
+    return result;
   }
 
   openStream: StreamManagerApi['openStream'] = async (message) =>
-    await (await this.#get()).openStream(message);
+    await this.#answer((manager) => manager.openStream(message));
   allocateExtent: StreamManagerApi['allocateExtent'] = async (message) =>
-    await (await this.#get()).allocateExtent(message);
+    await this.#answer((manager) => manager.allocateExtent(message));
   sealExtent: StreamManagerApi['sealExtent'] = async (message) =>
-    await (await this.#get()).sealExtent(message);
+    await this.#answer((manager) => manager.sealExtent(message));
   releaseExtents: StreamManagerApi['releaseExtents'] = async (message) =>
-    await (await this.#get()).releaseExtents(message);
+    await this.#answer((manager) => manager.releaseExtents(message));
   moveExtents: StreamManagerApi['moveExtents'] = async (message) =>
-    await (await this.#get()).moveExtents(message);
+    await this.#answer((manager) => manager.moveExtents(message));
   findExtent: StreamManagerApi['findExtent'] = async (message) =>
-    await (await this.#get()).findExtent(message);
+    await this.#answer((manager) => manager.findExtent(message));
   reportDamage: StreamManagerApi['reportDamage'] = async (message) =>
-    await (await this.#get()).reportDamage(message);
-  heartbeat: StreamManagerApi['heartbeat'] = async (message) => await (await this.#get()).heartbeat(message);
-  extents: StreamManagerApi['extents'] = async (message) => await (await this.#get()).extents(message);
-  drain: StreamManagerApi['drain'] = async (message) => await (await this.#get()).drain(message);
+    await this.#answer((manager) => manager.reportDamage(message));
+  heartbeat: StreamManagerApi['heartbeat'] = async (message) =>
+    await this.#answer((manager) => manager.heartbeat(message));
+  extents: StreamManagerApi['extents'] = async (message) =>
+    await this.#answer((manager) => manager.extents(message));
+  drain: StreamManagerApi['drain'] = async (message) =>
+    await this.#answer((manager) => manager.drain(message));
   removeMember: StreamManagerApi['removeMember'] = async (message) =>
-    await (await this.#get()).removeMember(message);
-  scrub: StreamManagerApi['scrub'] = async (message) => await (await this.#get()).scrub(message);
-  members: StreamManagerApi['members'] = async () => await (await this.#get()).members();
+    await this.#answer((manager) => manager.removeMember(message));
+  scrub: StreamManagerApi['scrub'] = async (message) =>
+    await this.#answer((manager) => manager.scrub(message));
+  members: StreamManagerApi['members'] = async () => await this.#answer((manager) => manager.members());
 }
 
 function aborted(signal: AbortSignal): Promise<void> {
   if (signal.aborted) return Promise.resolve();
   return new Promise((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));
+}
+
+function notLeading(): StoreError {
+  return new StoreError('ServiceUnavailable', 'This stream manager does not lead now. Ask the leader.');
 }

@@ -10,19 +10,21 @@ const KEEP_ALIVES_PER_LIFE = 4;
 /** How many tries fit into one interval, so that members that do not answer are passed over in time. */
 const TRIES_PER_INTERVAL = 2;
 const RETRY_MS = 50;
+/** Timers stand still while the machine sleeps: after so much of them at most it is known that the lease ran out meanwhile. */
+const CHECK_MS = 250;
 
 export interface EtcdLeaseOptions {
   readonly client: EtcdClient;
   readonly leaseId: string;
   readonly timeToLiveMs: number;
-  /** Monotonic, taken before the grant was sent. */
+  /** By `Clock.elapsedMs`, taken before the grant was sent. */
   readonly grantedAtMs: number;
   readonly onEnd: () => void;
 }
 
 /**
- * A lease that is kept alive until revoked or lost. Its deadline counts from before each keep-alive was sent, on the
- * monotonic clock: a client library's own word on the loss may come a whole time to live too late.
+ * A lease that is kept alive until revoked or lost. Its deadline counts from before each keep-alive was sent, on a clock
+ * that goes on while the machine sleeps: a client library's own word on the loss may come a whole time to live too late.
  */
 export class EtcdLease implements MetaLease {
   readonly leaseId: string;
@@ -43,7 +45,7 @@ export class EtcdLease implements MetaLease {
     return this.#lost.signal;
   }
 
-  deadlineMonotonicMs(): number {
+  deadlineElapsedMs(): number {
     return this.#deadlineMs;
   }
 
@@ -66,7 +68,7 @@ export class EtcdLease implements MetaLease {
   end(how: string): void {
     if (this.lost.aborted) return;
     this.#expiry?.[Symbol.dispose]();
-    this.#deadlineMs = Math.min(this.#deadlineMs, this.#options.client.clock.monotonicMs());
+    this.#deadlineMs = Math.min(this.#deadlineMs, this.#options.client.clock.elapsedMs());
     this.#options.onEnd();
     this.#lost.abort(new StoreError('StaleEpoch', `The lease ${this.leaseId} ${how}. Grant a new one.`));
   }
@@ -78,9 +80,9 @@ export class EtcdLease implements MetaLease {
   #watchDeadline(): void {
     const { clock } = this.#options.client;
     this.#expiry?.[Symbol.dispose]();
-    const leftMs = this.#deadlineMs - clock.monotonicMs();
+    const leftMs = this.#deadlineMs - clock.elapsedMs();
     if (leftMs <= 0) this.end('has run out');
-    else this.#expiry = clock.setTimer(leftMs, () => this.#watchDeadline());
+    else this.#expiry = clock.setTimer(Math.min(leftMs, CHECK_MS), () => this.#watchDeadline());
   }
 
   async #keepAlive(): Promise<void> {
@@ -91,10 +93,12 @@ export class EtcdLease implements MetaLease {
     for (;;) {
       await clock.sleep(pauseMs, this.lost).catch(() => undefined);
       if (this.lost.aborted) return;
-      const sentAtMs = clock.monotonicMs();
+      const sentAtMs = clock.elapsedMs();
       try {
         const isAlive = await keepAliveOnce(client, this.leaseId, intervalMs / TRIES_PER_INTERVAL);
         if (!isAlive) this.end('was lost');
+        // Who looked at the deadline has stopped, and waits for the end of this lease.
+        if (clock.elapsedMs() >= this.#deadlineMs) this.end('has run out');
         if (this.lost.aborted) return;
         this.#deadlineMs = Math.max(this.#deadlineMs, this.#deadlineFrom(sentAtMs));
         this.#watchDeadline();

@@ -79,10 +79,10 @@ class EtcdMetaStore implements MetaStore {
   async grantLease(timeToLiveMs: number, options: MetaCallOptions = {}): Promise<MetaLease> {
     const client = this.#client;
     const seconds = Math.ceil(Math.max(timeToLiveMs, TIME_TO_LIVE_MS_MIN) / 1000);
-    let grantedAtMs = client.clock.monotonicMs();
+    let grantedAtMs = client.clock.elapsedMs();
     // One that was granted without an answer to it runs out by itself.
     const { ID } = await client.call('repeatable', client.patience(options), (attempt) => {
-      grantedAtMs = client.clock.monotonicMs();
+      grantedAtMs = client.clock.elapsedMs();
       return attempt.etcd.leaseClient.leaseGrant({ TTL: String(seconds) }, attempt.options);
     });
     const lease: EtcdLease = new EtcdLease({

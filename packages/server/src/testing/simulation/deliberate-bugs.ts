@@ -254,7 +254,7 @@ function withExtents(transaction: MetaTransaction, change: (row: ExtentRow) => E
 function endless(lease: MetaLease): MetaLease {
   return {
     leaseId: lease.leaseId,
-    deadlineMonotonicMs: () => Number.POSITIVE_INFINITY,
+    deadlineElapsedMs: () => Number.POSITIVE_INFINITY,
     lost: new AbortController().signal,
     revoke: () => lease.revoke()
   };

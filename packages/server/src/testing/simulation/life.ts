@@ -95,10 +95,15 @@ export class Life implements EventOwner {
 
   readonly clock: Clock = {
     nowMs: () => Math.floor(START_AT_MS + this.#world.nowMs * this.#clock.rate + this.#clock.wallOffsetMs),
-    monotonicMs: () => this.#baseMs + (this.#world.nowMs - this.#startedMs) * this.#clock.rate,
+    monotonicMs: () => this.#elapsedMs(),
+    elapsedMs: () => this.#elapsedMs(),
     setTimer: (durationMs, run) => this.#setTimer(durationMs, run),
     sleep: (durationMs, signal) => this.#sleep(durationMs, signal)
   };
+
+  #elapsedMs(): number {
+    return this.#baseMs + (this.#world.nowMs - this.#startedMs) * this.#clock.rate;
+  }
 
   #setTimer(durationMs: number, run: () => void): Disposable {
     // Rounded up: a timer never fires before its time by its own clock.

@@ -53,7 +53,7 @@ async function openFixture(seed: number): Promise<MetaStoreFixture> {
       const endMs = world.nowMs + durationMs;
       while (world.nowMs < endMs && !isOver) await new Promise((resolve) => setImmediate(resolve));
     },
-    monotonicMs: () => clock.monotonicMs(),
+    elapsedMs: () => clock.elapsedMs(),
     async [Symbol.asyncDispose]() {
       isOver = true;
       await passing;

@@ -65,7 +65,7 @@ export class MetaSession implements MetaStore {
   async grantLease(timeToLiveMs: number, options: MetaCallOptions = {}): Promise<MetaLease> {
     const { clock, random } = this.#options;
     const leaseId = random.uuid();
-    const sentMs = clock.monotonicMs();
+    const sentMs = clock.elapsedMs();
     await this.#call('grant', { leaseId, timeToLiveMs }, options);
     const lease = new SimulatedLease({
       leaseId,
@@ -143,7 +143,7 @@ class SimulatedLease implements MetaLease {
     return this.#lost.signal;
   }
 
-  deadlineMonotonicMs(): number {
+  deadlineElapsedMs(): number {
     return this.#deadlineMs;
   }
 
@@ -153,7 +153,7 @@ class SimulatedLease implements MetaLease {
   }
 
   end(): void {
-    this.#deadlineMs = Math.min(this.#deadlineMs, this.#options.clock.monotonicMs());
+    this.#deadlineMs = Math.min(this.#deadlineMs, this.#options.clock.elapsedMs());
     for (const timer of this.#timers) timer[Symbol.dispose]();
     if (!this.#lost.signal.aborted)
       this.#lost.abort(new StoreError('StaleEpoch', `The lease ${this.leaseId} has ended.`));
@@ -162,9 +162,10 @@ class SimulatedLease implements MetaLease {
   #scheduleKeepAlive(): void {
     const { clock, timeToLiveMs, call } = this.#options;
     this.#timers[0] = clock.setTimer(timeToLiveMs / 3, () => {
-      const sentMs = clock.monotonicMs();
+      const sentMs = clock.elapsedMs();
       call('keepAlive', timeToLiveMs / 2).then(
         () => {
+          if (clock.elapsedMs() >= this.#deadlineMs) this.end();
           if (!this.#lost.signal.aborted)
             this.#deadlineMs = Math.max(this.#deadlineMs, sentMs + timeToLiveMs * (1 - MARGIN_PART));
         },
@@ -178,8 +179,8 @@ class SimulatedLease implements MetaLease {
 
   #scheduleEnd(): void {
     const { clock } = this.#options;
-    this.#timers[1] = clock.setTimer(this.#deadlineMs - clock.monotonicMs(), () => {
-      if (clock.monotonicMs() >= this.#deadlineMs) this.end();
+    this.#timers[1] = clock.setTimer(this.#deadlineMs - clock.elapsedMs(), () => {
+      if (clock.elapsedMs() >= this.#deadlineMs) this.end();
       else this.#scheduleEnd();
     });
   }
