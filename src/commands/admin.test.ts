@@ -1,3 +1,4 @@
+import { StoreError } from '@stampede/client';
 import { memoryStore } from '@stampede/client/testing';
 import t from 'tap';
 import { TestWorld } from '../testing/test-world.js';
@@ -190,6 +191,22 @@ t.test('admin shows members and extents, and orders drains and scrubs', async (t
     ['scrub', {}]
   ]);
   t.equal((await world.run('admin', 'extents', '--filter', 'good')).code, 2);
+});
+
+t.test('a scrub that is told as failed was not ordered', async (t) => {
+  let orderCount = 0;
+  const admin = {
+    ...memoryStore().admin,
+    async members(): Promise<never> {
+      throw new StoreError('InternalError', 'The members are not known.');
+    },
+    async scrub() {
+      orderCount += 1;
+    }
+  };
+  using world = new TestWorld({ calls: { ...memoryStore(), admin } });
+  t.match(await world.run('admin', 'scrub'), { code: 1, stdout: '', stderr: /The members are not known/ });
+  t.equal(orderCount, 0);
 });
 
 t.test('a store in memory has no members', async (t) => {
