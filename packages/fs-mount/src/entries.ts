@@ -132,8 +132,9 @@ export class Entries {
       }
       yield names;
     }
-    // Some were removed or renamed while the store was asked, and have another key than that of the directory's name.
-    const rest = [...unstored].filter(([key, state]) => files.find(key) === state);
+    // While the store was asked some were removed or renamed, and have no key here any more; others were stored and closed,
+    // and the page on which they would be had been read before.
+    const rest = [...unstored].filter(([key, state]) => state.key === key && !state.isDetached);
     yield rest.map(([key, state]) => ({
       name: shown(formatComponent({ type: 'plain', name: key.slice(prefix.length) })),
       type: state.attributes().mode & S_IFMT,
