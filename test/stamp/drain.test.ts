@@ -15,6 +15,7 @@ const MIB = 1024 * 1024;
 const OBJECT_COUNT = 28;
 const OBJECT_BYTES = 2 * MIB;
 const ODD = 251;
+const DRAIN_MS_MAX = 240_000;
 
 const node = (number: number): ServerPlan => ({
   name: `en-${number}`,
@@ -38,7 +39,7 @@ function bodyOf(number: number): Buffer {
 }
 
 const skip = SmallDisk.missing() || (await missingOf(['etcd']));
-t.setTimeout(300_000);
+t.setTimeout(600_000);
 
 t.test('extents move to a new node, and off one that is drained, under load', { skip }, async (t) => {
   await using stamp = await StampCluster.start({ replicas: 3, extentBytes: 4 * MIB, servers: SERVERS });
@@ -71,7 +72,8 @@ t.test('extents move to a new node, and off one that is drained, under load', { 
     (await readMetrics(server.monitoring)).find('stampede_leader', { role: 'stream-manager' }) === 1;
   const leader = (await leads(managers[0]!)) ? managers[0]! : managers[1]!;
   await leader.kill();
-  await until(async () => (await memberOf('en-1'))!.duty === 'drained');
+  // What a leader left undone may wait for the next one's sweep, once a minute.
+  await until(async () => (await memberOf('en-1'))!.duty === 'drained', { timeoutMs: DRAIN_MS_MAX });
   t.equal((await memberOf('en-1'))!.replicaCount, 0);
   const goneOn = await countOf('stampede_copied_bytes_total', { reason: 'drain' });
   t.comment(`${goneOn} bytes were drained by the leader after the one that was killed`);

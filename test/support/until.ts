@@ -5,8 +5,11 @@ const PAUSE_MS = 100;
 const TIMEOUT_MS = 90_000;
 
 /** Asks again and again until the answer is neither false nor undefined; an error counts as no answer. */
-export async function until<Answer>(ask: () => Promise<Answer>): Promise<Answer> {
-  const endMs = performance.now() + TIMEOUT_MS;
+export async function until<Answer>(
+  ask: () => Promise<Answer>,
+  { timeoutMs = TIMEOUT_MS }: { readonly timeoutMs?: number } = {}
+): Promise<Answer> {
+  const endMs = performance.now() + timeoutMs;
   let last: unknown;
   for (;;) {
     const answer = await ask().catch((error: unknown) => {
