@@ -60,6 +60,8 @@ export class StreamUpkeep implements MembershipApi {
     const parts = await openUpkeepParts({ ...options, signal: closed.signal });
     const upkeep = new StreamUpkeep(options, parts, closed);
     await upkeep.poll();
+    // What the leader before had begun goes on at once; who is dead is known only after some silence.
+    parts.repair.addAll({ includesFailed: false });
     upkeep.#schedule();
     return upkeep;
   }

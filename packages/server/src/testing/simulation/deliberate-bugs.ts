@@ -27,7 +27,7 @@ export const FIRST_SEEDS: Readonly<Record<string, number>> = {
   'what is asked of the meta store counts as done': 10,
   'reads are not verified': 11,
   'a server serves on after its lease': 29,
-  'a damaged block of the log is skipped': 4
+  'a damaged block of the log is skipped': 34
 };
 
 const HEADER_BYTES = 4096;
