@@ -122,7 +122,7 @@ t.test('a lost block among those that were in flight together is cut with all af
   const parts = Buffer.concat(encodeBatch({ extentId: ID, offset: end, durableLength: end }, blocks));
   // The power cut kept the second and third, which were not acknowledged either.
   await file.write([parts.subarray(blockBytes(64))], end + blockBytes(64));
-  t.same(await (await findExtent(disk)).recover(), { known: true, length: end });
+  t.same(await (await findExtent(disk)).recover(), { known: true, length: end, isTorn: true });
 });
 
 t.test('a file cut below what was acknowledged has no known length', async (t) => {
@@ -149,7 +149,7 @@ t.test('a recovery writes again what nothing proves durable, with the same bytes
     };
     return opened;
   };
-  t.same(await (await findExtent(disk)).recover(), { known: true, length: end });
+  t.same(await (await findExtent(disk)).recover(), { known: true, length: end, isTorn: false });
   // The last block says that those before it were durable, and nothing says so of the last one.
   const last = blocks.at(-1)!.offset;
   t.same(written, [{ offset: last, bytes: Buffer.from(before.subarray(last, end)) }]);
@@ -160,7 +160,7 @@ t.test('damage in large blocks is found across the windows of a recovery', async
   const disk = await startDisk();
   const size = 3_000_000;
   const { blocks, end } = await writeExtent(disk, [size, 10, size, size, 10, size, size, 10]);
-  t.same(await (await findExtent(disk)).recover(), { known: true, length: end });
+  t.same(await (await findExtent(disk)).recover(), { known: true, length: end, isTorn: false });
   for (const block of blocks.slice(0, -1)) {
     for (const at of [block.offset + 20, block.offset + blockHeaderBytes(block.length) + block.length - 1]) {
       const damaged = await findExtent(await copyWithFlip(disk, at));
@@ -180,7 +180,7 @@ t.test('an image of a block inside a payload is not taken for a block', async (t
   const offset = EXTENT_HEADER_BYTES;
   await file.write(encodeBatch({ extentId: ID, offset, durableLength: offset }, [block]), offset);
   await file.write([Buffer.alloc(8, 0xee)], offset + 16);
-  t.same(await file.recover(), { known: true, length: offset });
+  t.same(await file.recover(), { known: true, length: offset, isTorn: true });
 });
 
 t.test('every range of a block can be read', async (t) => {

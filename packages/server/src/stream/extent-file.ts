@@ -41,8 +41,13 @@ export interface RangeInBlock {
 
 /** What a scan of an unsealed replica's blocks found. */
 export type RecoveredLength =
-  /** Every acknowledged byte is below `length` and intact; a torn tail lies past it. */
-  | { readonly known: true; readonly length: number }
+  /** All below `length` is intact, and nothing past it can be told from a torn tail. */
+  | {
+      readonly known: true;
+      readonly length: number;
+      /** There are bytes past it: torn, or acknowledged and damaged since, which nothing on this disk can tell. */
+      readonly isTorn: boolean;
+    }
   /** Acknowledged bytes are damaged; `length` is not shorter than anything acknowledged. */
   | { readonly known: false; readonly length: number };
 
@@ -154,7 +159,7 @@ export class ExtentFile {
       return { known: false, length: Math.max(found.lastGoodEnd, durableLength) };
     }
     await this.#writeAgain(durableLength, found.goodEnd);
-    return { known: true, length: found.goodEnd };
+    return { known: true, length: found.goodEnd, isTorn: recorded === undefined && found.goodEnd < size };
   }
 
   /**

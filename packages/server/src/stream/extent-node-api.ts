@@ -117,7 +117,12 @@ export interface FreezeMessage {
 export type FreezeAnswer =
   | { readonly state: 'sealed'; readonly length: number }
   /** Every byte below `length` was verified or written by this process; nothing acknowledged lies past it. */
-  | { readonly state: 'frozen'; readonly length: number }
+  | {
+      readonly state: 'frozen';
+      readonly length: number;
+      /** Something lies past it that is torn, or was acknowledged and is damaged. */
+      readonly isUncertain?: boolean | undefined;
+    }
   /** Acknowledged bytes are damaged here; `structuralLength` is not shorter than anything acknowledged. */
   | { readonly state: 'damaged'; readonly structuralLength: number };
 

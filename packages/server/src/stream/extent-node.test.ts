@@ -322,7 +322,7 @@ t.test('a replica damaged while the node was down is neither short nor complete'
   t.same(await reopened.seal({ ...seal, acceptsDamage: true }), { isComplete: true });
 });
 
-t.test('damage of the last block is noticed after a clean shutdown and cut after a crash', async (t) => {
+t.test('damage of the last block is noticed after a clean shutdown and in doubt after a crash', async (t) => {
   for (const isClean of [true, false]) {
     const { node, disk, reopen } = await startNode();
     await node.createExtent({ extentId: ID, epoch: 1 });
@@ -331,7 +331,10 @@ t.test('damage of the last block is noticed after a clean shutdown and cut after
     await flipByte(disk, PATH, second + 5);
     const answer = await (await reopen()).freeze({ extentId: ID, epoch: 2 });
     const damaged = { state: 'damaged', structuralLength: end };
-    t.same(answer, isClean ? damaged : { state: 'frozen', length: second });
+    const inDoubt = { state: 'frozen', length: second, isUncertain: true };
+    t.same(answer, isClean ? damaged : inDoubt);
+    const again = await (await reopen()).freeze({ extentId: ID, epoch: 3 });
+    t.same(again, inDoubt, 'nor is it certain when asked again');
   }
 });
 

@@ -1,5 +1,5 @@
 import { type ExtentId, LIMITS, StoreError } from '../api/index.js';
-import type { ExtentFile } from './extent-file.js';
+import type { ExtentFile, RecoveredLength } from './extent-file.js';
 import { EXTENT_HEADER_BYTES } from './extent-format.js';
 import type { AppendMessage, FreezeAnswer, SealAnswer, SealMessage } from './extent-node-api.js';
 
@@ -230,20 +230,21 @@ export class ExtentReplica {
     if (this.#state === 'sealed') return { state: 'sealed', length: this.#frozenLength ?? 0 };
     await this.#prepareHandle();
     const found = await this.#findLength();
+    const isCertain = found.known && !found.isTorn;
     const slot = { state: 'frozen', epoch: this.#epoch } as const;
-    await this.#writeSlot(found.known ? { ...slot, length: found.length } : slot);
+    // Only what is certain is recorded: whoever asks again shall not take it for more.
+    await this.#writeSlot(isCertain ? { ...slot, length: found.length } : slot);
     this.#state = 'frozen';
-    this.#isVerified = found.known;
-    this.#frozenLength = found.known ? found.length : undefined;
-    return found.known
-      ? { state: 'frozen', length: found.length }
-      : { state: 'damaged', structuralLength: found.length };
+    this.#isVerified = isCertain;
+    this.#frozenLength = isCertain ? found.length : undefined;
+    if (!found.known) return { state: 'damaged', structuralLength: found.length };
+    return { state: 'frozen', length: found.length, ...(!isCertain && { isUncertain: true }) };
   }
 
-  async #findLength(): Promise<{ known: boolean; length: number }> {
+  async #findLength(): Promise<RecoveredLength> {
     if (!this.#isVerified) return await this.#file.recover();
     const length = this.#frozenLength ?? (this.#failure ? this.#acknowledgedLength : this.#writtenLength);
-    return { known: true, length };
+    return { known: true, length, isTorn: false };
   }
 
   /** Waits for what is being written; afterwards the file can be written to. */

@@ -2,6 +2,7 @@ import t from 'tap';
 import { decideSeal, type ReplicaAnswer, type SealDecision } from './seal-decision.js';
 
 const frozen = (length: number): ReplicaAnswer => ({ state: 'frozen', length });
+const torn = (length: number): ReplicaAnswer => ({ state: 'frozen', length, isUncertain: true });
 const damaged = (structuralLength: number): ReplicaAnswer => ({ state: 'damaged', structuralLength });
 const sealed = (length: number): ReplicaAnswer => ({ state: 'sealed', length });
 const unreachable: ReplicaAnswer = { state: 'unreachable' };
@@ -23,6 +24,16 @@ const rows: { name: string; answers: ReplicaAnswer[]; acknowledgedBy?: number; d
   { name: 'the only one is damaged', answers: [damaged(12)], decision: damagedAt(12) },
   { name: 'damaged, and the others lost', answers: [damaged(9), absent], decision: damagedAt(9) },
   { name: 'a decision is adopted', answers: [frozen(12), sealed(8), damaged(9)], decision: at(8) },
+  {
+    name: 'what seems torn waits for another',
+    answers: [torn(7), unreachable, unreachable],
+    decision: undecided
+  },
+  { name: 'a certain one is enough', answers: [torn(7), frozen(9), unreachable], decision: at(9) },
+  { name: 'the longest counts, torn or not', answers: [torn(9), frozen(7), unreachable], decision: at(9) },
+  { name: 'two are torn', answers: [torn(7), torn(9), unreachable], decision: at(9) },
+  { name: 'torn, and all the others lost', answers: [torn(7), absent, absent], decision: at(7) },
+  { name: 'the only one is torn', answers: [torn(7)], decision: at(7) },
   {
     name: 'quorum needs two',
     answers: [frozen(9), unreachable, unreachable],

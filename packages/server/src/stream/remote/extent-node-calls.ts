@@ -71,7 +71,7 @@ const TABLE: CallTable<ExtentNodeApi> = {
     input: z.object(extent),
     output: z.discriminatedUnion('state', [
       z.object({ state: z.literal('sealed'), length: lengthSchema }),
-      z.object({ state: z.literal('frozen'), length: lengthSchema }),
+      z.object({ state: z.literal('frozen'), length: lengthSchema, isUncertain: z.boolean().optional() }),
       z.object({ state: z.literal('damaged'), structuralLength: lengthSchema })
     ]),
     deadlineMs: LONG_MS
