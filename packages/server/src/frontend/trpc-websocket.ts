@@ -95,19 +95,26 @@ export class TrpcWebSocket {
   async #context(webSocket: WebSocket, request: HttpRequest, info: ConnectionInfo): Promise<RouterContext> {
     const { keys, authenticator, dispatcher } = this.#options;
     const { connectionParams, signal } = info;
-    let accessKey: string;
+    let caller: RouterContext['caller'];
+    let isKnown = false;
     try {
-      accessKey = await authenticator.authenticate(connectionParams?.token ?? findBearerToken(request));
+      const token = connectionParams?.token ?? findBearerToken(request);
+      const accessKey = await authenticator.authenticate(token);
+      caller = () => callerOf(keys, accessKey, TRANSPORT);
+      isKnown = true;
     } catch (error) {
-      throw trpcErrorOf(error);
+      // Told to each call: refused here, tRPC closes the connection, and a call may see that instead.
+      caller = () => {
+        throw error;
+      };
     }
     const connection = this.#connections.get(webSocket);
     if (!connection) throw trpcErrorOf(new StoreError('Cancelled', 'The connection was lost.'));
-    connection.authenticationTimer[Symbol.dispose]();
+    if (isKnown) connection.authenticationTimer[Symbol.dispose]();
     const { admission } = connection;
     return {
       dispatcher,
-      caller: () => callerOf(keys, accessKey, TRANSPORT),
+      caller,
       signal,
       admit: ({ input, answerMax }) => admission.admit(input + answerMax),
       drained: () => admission.drained()
