@@ -92,13 +92,18 @@ t.test('lets nobody in over WebSocket without a token that it trusts', async (t)
     WebSocket
   });
   t.equal(await codeOf(wrong.calls.buckets.list()), 'Unauthenticated');
+  t.equal(await codeOf(wrong.calls.buckets.list()), 'Unauthenticated', 'again on the same connection');
   await wrong.close();
-  const silent = new WebSocket(`${store.endpoint.replace('http', 'ws')}/trpc?connectionParams=1`);
-  const closed = new Promise((resolve) => silent.once('close', resolve));
-  await new Promise((resolve) => silent.once('open', resolve));
-  await clock.advance(10_000);
-  await closed;
-  t.pass('who does not say in time who it is is cut');
+  const unknown = JSON.stringify({ method: 'connectionParams', data: { token: 'x' } });
+  for (const said of [undefined, unknown]) {
+    const socket = new WebSocket(`${store.endpoint.replace('http', 'ws')}/trpc?connectionParams=1`);
+    const closed = new Promise((resolve) => socket.once('close', resolve));
+    await new Promise((resolve) => socket.once('open', resolve));
+    if (said !== undefined) await new Promise((resolve) => socket.send(said, resolve));
+    await clock.advance(10_000);
+    await closed;
+    t.pass('who does not say in time who it is is cut');
+  }
 });
 
 t.test('a deleted key stops working on open WebSockets', async (t) => {

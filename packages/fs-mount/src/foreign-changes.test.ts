@@ -1,6 +1,6 @@
 import t from 'tap';
-import type { ChangeListener } from './change-listener.js';
 import { BUCKET, readFile, startDrive, writeFile } from './testing/drive.js';
+import { recordingListener } from './testing/recording-listener.js';
 
 /* What a driver is told of changes, which is what its kernel is made to forget. */
 
@@ -17,15 +17,7 @@ async function followed(options: Parameters<typeof startDrive>[0] = {}) {
     cutting = new AbortController();
     await drive.clock.advance(1);
   };
-  const told: string[] = [];
-  const listener: ChangeListener = {
-    changed: (path, { isGone }) => void told.push(`${isGone ? 'gone' : 'changed'} ${path}`),
-    treeChanged: (path) => void told.push(`tree ${path}`),
-    bytesChanged: (path) => void told.push(`bytes ${path}`),
-    guarded: async (path) => void told.push(`guarded ${path}`),
-    refreshed: async (path) => void told.push(`refreshed ${path}`),
-    allChanged: () => void told.push('all')
-  };
+  const { listener, told } = recordingListener();
   drive.fileSystem.follow(listener);
   drive.fileSystem.start();
   await drive.clock.advance(1);

@@ -1,7 +1,7 @@
 import t from 'tap';
-import type { ChangeListener } from '../change-listener.js';
 import { allBucketsOn, errnoOf, namesIn, pattern, readFile, writeFile } from '../testing/drive.js';
 import { ObservedStore } from '../testing/observed-store.js';
+import { recordingListener } from '../testing/recording-listener.js';
 import type { AllBucketsOptions } from './all-buckets-file-system.js';
 import { IDLE_MS_MAX, OPEN_COUNT_MAX } from './open-buckets.js';
 
@@ -11,15 +11,7 @@ async function startDrive(buckets: readonly string[], options: Partial<AllBucket
   const store = new ObservedStore();
   for (const bucket of buckets) await store.direct.buckets.create({ bucket });
   const drive = allBucketsOn(store, options);
-  const told: string[] = [];
-  const listener: ChangeListener = {
-    changed: (path, { isGone }) => void told.push(`${isGone ? 'gone' : 'changed'} ${path}`),
-    treeChanged: (path) => void told.push(`tree ${path}`),
-    bytesChanged: (path) => void told.push(`bytes ${path}`),
-    guarded: async (path) => void told.push(`guarded ${path}`),
-    refreshed: async (path) => void told.push(`refreshed ${path}`),
-    allChanged: () => void told.push('all')
-  };
+  const { listener, told } = recordingListener();
   drive.fileSystem.follow(listener);
   drive.fileSystem.start();
   const textOf = async (bucket: string, key: string) =>

@@ -93,31 +93,31 @@ export class TrpcWebSocket {
   }
 
   async #context(webSocket: WebSocket, request: HttpRequest, info: ConnectionInfo): Promise<RouterContext> {
-    const { keys, authenticator, dispatcher } = this.#options;
     const { connectionParams, signal } = info;
-    let caller: RouterContext['caller'];
-    let isKnown = false;
-    try {
-      const token = connectionParams?.token ?? findBearerToken(request);
-      const accessKey = await authenticator.authenticate(token);
-      caller = () => callerOf(keys, accessKey, TRANSPORT);
-      isKnown = true;
-    } catch (error) {
-      // Told to each call: refused here, tRPC closes the connection, and a call may see that instead.
-      caller = () => {
-        throw error;
-      };
-    }
+    const caller = await this.#identify(webSocket, connectionParams?.token ?? findBearerToken(request));
     const connection = this.#connections.get(webSocket);
     if (!connection) throw trpcErrorOf(new StoreError('Cancelled', 'The connection was lost.'));
-    if (isKnown) connection.authenticationTimer[Symbol.dispose]();
     const { admission } = connection;
     return {
-      dispatcher,
+      dispatcher: this.#options.dispatcher,
       caller,
       signal,
       admit: ({ input, answerMax }) => admission.admit(input + answerMax),
       drained: () => admission.drained()
     };
+  }
+
+  /** What gives or refuses each call its caller. Refused here, tRPC would close at once, and a call might see only that. */
+  async #identify(webSocket: WebSocket, token: string | undefined): Promise<RouterContext['caller']> {
+    const { keys, authenticator } = this.#options;
+    try {
+      const accessKey = await authenticator.authenticate(token);
+      this.#connections.get(webSocket)?.authenticationTimer[Symbol.dispose]();
+      return () => callerOf(keys, accessKey, TRANSPORT);
+    } catch (error) {
+      return () => {
+        throw error;
+      };
+    }
   }
 }
